@@ -1,0 +1,284 @@
+//! JSON bodies with as little work as possible: one checking pass, members kept as raw text in their order.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::malformed::Malformed;
+
+/// Deepest nesting accepted. Real requests (tool schemas) stay below 30; some upstreams recurse per level.
+pub const DEPTH_MAX: usize = 96;
+
+/// The top level of a JSON object: its members in order, each as raw text.
+#[derive(Debug, Clone)]
+pub struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+}
+
+impl<'a> Object<'a> {
+    /// Checks `body` as a whole and splits its top level.
+    ///
+    /// # Errors
+    /// Text that is not UTF-8 or not JSON, is nested deeper than [`DEPTH_MAX`], holds a lone surrogate escape or a
+    /// member twice, or is no object. The place is given as line and column.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        let text = std::str::from_utf8(body)
+            .map_err(|error| Malformed::new(format!("byte {}", error.valid_up_to()), "the body is not UTF-8"))?;
+        check_depth(body)?;
+        check_surrogates(text)?;
+        let Members(members) = serde_json::from_str(text).map_err(|error| place(&error))?;
+        Ok(Self { members })
+    }
+
+    /// The raw text of a member.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value.get())
+    }
+
+    /// Reads a member as `T`; absent and `null` are `None`.
+    ///
+    /// # Errors
+    /// The member has another type.
+    pub fn get<'s, T: Deserialize<'s>>(&'s self, name: &str) -> Result<Option<T>, Malformed> {
+        match self.raw(name) {
+            None | Some("null") => Ok(None),
+            Some(raw) => {
+                serde_json::from_str(raw).map(Some).map_err(|error| Malformed::new(name, without_place(&error)))
+            }
+        }
+    }
+
+    /// Like [`Object::get`], for a member that must be there.
+    ///
+    /// # Errors
+    /// The member is missing, null or has another type.
+    pub fn need<'s, T: Deserialize<'s>>(&'s self, name: &str) -> Result<T, Malformed> {
+        self.get(name)?.ok_or_else(|| Malformed::new(name, "this member is required"))
+    }
+
+    /// The members in their order, as name and raw text.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|(key, value)| (key.as_ref(), value.get()))
+    }
+
+    /// Sets a member, in its old place or at the end.
+    pub fn set<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+        let Ok(raw) = serde_json::value::to_raw_value(value) else { return };
+        match self.members.iter_mut().find(|(key, _)| key == name) {
+            Some((_, old)) => *old = Cow::Owned(raw),
+            None => self.members.push((Cow::Borrowed(name), Cow::Owned(raw))),
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) {
+        self.members.retain(|(key, _)| key != name);
+    }
+
+    /// Writes the object; untouched members keep their exact text.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let length: usize = self.members.iter().map(|(key, value)| key.len() + value.get().len() + 8).sum();
+        let mut out = Vec::with_capacity(length + 2);
+        out.push(b'{');
+        for (position, (key, value)) in self.members.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            write_string(&mut out, key);
+            out.push(b':');
+            out.extend_from_slice(value.get().as_bytes());
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// Reads a whole body as `T` with a place in the error.
+///
+/// # Errors
+/// The body is not JSON or not a `T`.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+    serde_json::from_slice(body).map_err(|error| place(&error))
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    // A string always serialises, and a Vec never fails to grow short of an abort.
+    let _ = serde_json::to_writer(out, text);
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TopLevel;
+        impl<'de> Visitor<'de> for TopLevel {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, Cow<'de, RawValue>)> = Vec::with_capacity(16);
+                while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+                    // Two values for one name: whoever reads next may pick the other one.
+                    if members.len() < MEMBERS_MAX && !members.iter().any(|(known, _)| *known == key) {
+                        members.push((key, Cow::Borrowed(map.next_value::<&'de RawValue>()?)));
+                    } else if members.len() >= MEMBERS_MAX {
+                        return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
+                    } else {
+                        return Err(A::Error::custom(format!("member {key:?} stands here twice")));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(TopLevel)
+    }
+}
+
+/// Most top-level members accepted; no dialect has 60.
+const MEMBERS_MAX: usize = 200;
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn place(error: &serde_json::Error) -> Malformed {
+    Malformed::new(format!("line {} column {}", error.line(), error.column()), without_place(error))
+}
+
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.find(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn check_depth(body: &[u8]) -> Result<(), Malformed> {
+    let mut depth = 0_usize;
+    let mut position = 0;
+    while let Some(&byte) = body.get(position) {
+        match byte {
+            b'"' => position = string_end(body, position + 1),
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return Err(Malformed::new(
+                        format!("byte {position}"),
+                        format!("nested deeper than {DEPTH_MAX} levels"),
+                    ));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        position += 1;
+    }
+    Ok(())
+}
+
+/// Position of the quote that closes the string whose first character is at `from`, or the end of the body.
+fn string_end(body: &[u8], from: usize) -> usize {
+    let mut position = from;
+    while let Some(rest) = body.get(position..) {
+        match memchr::memchr2(b'"', b'\\', rest) {
+            None => return body.len(),
+            Some(offset) if rest[offset] == b'"' => return position + offset,
+            Some(offset) => position += offset + 2,
+        }
+    }
+    body.len()
+}
+
+/// Refuses `\ud800` without its partner: serde passes it over inside skipped text, and upstreams answer it with a 500.
+fn check_surrogates(text: &str) -> Result<(), Malformed> {
+    let bytes = text.as_bytes();
+    let mut position = 0;
+    while let Some(offset) = bytes.get(position..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        let at = position + offset;
+        position = at + 2;
+        let Some(unit) = escape_at(bytes, at) else { continue };
+        position = at + 6;
+        if (0xdc00..0xe000).contains(&unit) {
+            return Err(lone(at));
+        }
+        if (0xd800..0xdc00).contains(&unit) {
+            if !escape_at(bytes, at + 6).is_some_and(|low| (0xdc00..0xe000).contains(&low)) {
+                return Err(lone(at));
+            }
+            position = at + 12;
+        }
+    }
+    Ok(())
+}
+
+fn lone(at: usize) -> Malformed {
+    Malformed::new(format!("byte {at}"), "half of a surrogate pair: this is no character")
+}
+
+/// The UTF-16 unit of a `\uXXXX` escape that begins at `at`.
+fn escape_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let escape = bytes.get(at..at + 6)?;
+    if &escape[..2] != b"\\u" {
+        return None;
+    }
+    let digits = std::str::from_utf8(&escape[2..]).ok()?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn untouched_members_keep_their_text_and_order() {
+        let mut object =
+            Object::parse(br#"{ "z": [1,  2.50], "model" : "old", "a": {"x":  null}, "n": 1e400 }"#).unwrap();
+        object.set("model", "new \"one\"");
+        object.remove("a");
+        object.set("stream", &true);
+        let text = String::from_utf8(object.to_bytes()).unwrap();
+        assert_eq!(text, r#"{"z":[1,  2.50],"model":"new \"one\"","n":1e400,"stream":true}"#);
+    }
+
+    #[test]
+    fn wrong_bodies_are_refused_with_a_place() {
+        let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+        for (name, body, place) in [
+            ("not json", "{\"a\": nope}", "line 1 column 8"),
+            ("cut", "{\n\"a\": [1,", "line 2 column 8"),
+            ("no object", "[1]", "line 1 column 0"),
+            ("twice", r#"{"model":"a","model":"b"}"#, "line 1 column"),
+            ("deep", deep.as_str(), "byte 100"),
+            ("lone high", r#"{"a":"\ud800x"}"#, "byte 6"),
+            ("lone low", r#"{"a":"\\\udc00"}"#, "byte 8"),
+            ("trailing", "{} x", "line 1 column 4"),
+        ] {
+            let error = Object::parse(body.as_bytes()).expect_err(name);
+            assert!(error.at.starts_with(place), "{name}: {error}");
+        }
+        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn pairs_and_escaped_backslashes_are_text() {
+        for body in [r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\\ud800"}"#, r#"{"a":"[[[\"[["}"#] {
+            Object::parse(body.as_bytes()).expect(body);
+        }
+    }
+
+    #[test]
+    fn a_null_is_like_nothing() {
+        let object = Object::parse(br#"{"a":null,"b":"x"}"#).unwrap();
+        assert_eq!(object.get::<String>("a").unwrap(), None);
+        assert_eq!(object.need::<String>("a").unwrap_err().to_string(), "a: this member is required");
+        assert_eq!(object.get::<u64>("b").unwrap_err().at, "b");
+    }
+}

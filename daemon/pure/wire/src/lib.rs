@@ -1,0 +1,18 @@
+//! Bytes to facts and back: the OpenAI, Anthropic and Ollama dialects, as pure functions.
+//!
+//! Nothing in this crate reads a clock, a socket or a random number.
+
+pub mod chat;
+pub mod completion;
+pub mod embedding;
+pub mod failure;
+pub mod json;
+pub mod malformed;
+pub mod reply;
+pub mod sse;
+
+pub use malformed::{Malformed, Uncarried};
+
+pub mod anthropic;
+pub mod ollama;
+pub mod openai;

@@ -1,0 +1,159 @@
+//! An answer between dialects, whole ([`ChatReply`]) or in pieces ([`Event`]).
+
+use domain::usage::Usage;
+use serde_json::Value;
+
+use crate::chat::{Part, ToolCall};
+
+/// A whole answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ChatReply {
+    /// The model the upstream says it used.
+    pub model: Option<String>,
+    /// The alternatives, in order of their index.
+    pub choices: Vec<Choice>,
+    /// Tokens used.
+    pub usage: Usage,
+}
+
+/// One alternative of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// 0-based.
+    pub index: u32,
+    /// Thinking, texts and tool calls in order.
+    pub parts: Vec<Part>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// OpenAI's `logprobs` object, as it came.
+    pub logprobs: Option<Value>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done.
+    Stop,
+    /// A stop text of the request was met; the text where the upstream tells it.
+    StopSequence(Option<String>),
+    /// The token limit was met.
+    Length,
+    /// The model waits for tool results.
+    ToolCalls,
+    /// A filter of the upstream stepped in, or the model declined.
+    ContentFilter,
+    /// A word that this build does not know.
+    Other(String),
+}
+
+/// One step of an answer that comes in pieces.
+///
+/// Order: `Start`, then content events, then for each choice a `Finish`, then `Usage`, then `Done`. `Usage` may come
+/// several times; later counts replace earlier ones.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The upstream has begun.
+    Start {
+        /// The model the upstream says it uses.
+        model: Option<String>,
+    },
+    /// More text of a choice.
+    Text {
+        /// 0-based.
+        choice: u32,
+        /// May be empty when only `logprobs` come.
+        text: String,
+        /// OpenAI's `logprobs` object of these tokens.
+        logprobs: Option<Value>,
+    },
+    /// More reasoning of a choice.
+    Thinking {
+        /// 0-based.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// The signature of the reasoning so far.
+    Signature {
+        /// 0-based.
+        choice: u32,
+        /// As it came.
+        signature: String,
+    },
+    /// A block of encrypted reasoning.
+    RedactedThinking {
+        /// 0-based.
+        choice: u32,
+        /// As it came.
+        data: String,
+    },
+    /// More of the text with which the model declines.
+    Refusal {
+        /// 0-based.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// A tool call begins; `call.arguments` holds what is known of them, often nothing.
+    ToolCall {
+        /// 0-based.
+        choice: u32,
+        /// Position among the choice's calls, 0-based.
+        index: u32,
+        /// Id, name, first arguments.
+        call: ToolCall,
+    },
+    /// More of a tool call's arguments.
+    ToolArguments {
+        /// 0-based.
+        choice: u32,
+        /// Position among the choice's calls, 0-based.
+        index: u32,
+        /// The piece of JSON text.
+        piece: String,
+    },
+    /// A choice is complete.
+    Finish {
+        /// 0-based.
+        choice: u32,
+        /// Why it ended.
+        finish: Finish,
+    },
+    /// Tokens used so far.
+    Usage(Usage),
+    /// The upstream said that the stream is complete (`[DONE]`, `message_stop`, `"done": true`).
+    Done,
+    /// The upstream reported a failure inside the stream.
+    Failed(crate::failure::UpstreamFailure),
+}
+
+impl Event {
+    /// Whether a person or program would see this piece: from then on no other upstream may take over.
+    #[must_use]
+    pub fn is_visible(&self) -> bool {
+        match self {
+            Self::Text { text, .. } | Self::Thinking { text, .. } | Self::Refusal { text, .. } => !text.is_empty(),
+            Self::ToolCall { .. } | Self::ToolArguments { .. } | Self::RedactedThinking { .. } => true,
+            Self::Start { .. }
+            | Self::Signature { .. }
+            | Self::Finish { .. }
+            | Self::Usage(_)
+            | Self::Done
+            | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// What an encoder needs to know besides the answer itself. Given in, because the pure crates have no clock and no
+/// random numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyContext {
+    /// Letters and digits that make the ids of this answer unique; encoders put their dialect's prefix before it.
+    pub unique: String,
+    /// The model name to show.
+    pub model: String,
+    /// Milliseconds since the Unix epoch at which the request came.
+    pub created_ms: u64,
+    /// Whether the client asked for usage in a stream (OpenAI's `include_usage`; the other dialects always tell).
+    pub include_usage: bool,
+}
