@@ -111,7 +111,7 @@ impl Upstream {
             (UpstreamKind::Anthropic, Task::Embedding) => Err("Anthropic has no embeddings"),
             (UpstreamKind::Ollama, Task::Chat) if near == Surface::OllamaGenerate => Ok(near),
             (UpstreamKind::Ollama, Task::Chat) => Ok(Surface::OllamaChat),
-            (UpstreamKind::Ollama, Task::Completion) => Ok(Surface::OllamaGenerate),
+            (UpstreamKind::Ollama, Task::Completion) => Ok(Surface::OllamaGenerateRaw),
             (UpstreamKind::Ollama, Task::Embedding) => Ok(Surface::OllamaEmbed),
         }
     }
