@@ -53,6 +53,8 @@ pub(super) enum Thought {
 /// What a message or delta says, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Said {
+    /// The reasoning stood in a plain member, not only in `reasoning_details`.
+    pub(super) has_plain_reasoning: bool,
     pub(super) thoughts: Vec<Thought>,
     pub(super) text: Option<String>,
     pub(super) refusal: Option<String>,
@@ -77,6 +79,7 @@ impl RawMessage {
             calls.push(RawCall { index: Some(0), id: Loose::Nothing, function: Some(function) });
         }
         Said {
+            has_plain_reasoning: plain.is_some(),
             thoughts: thoughts(plain, &details),
             text: text.filter(|text| !text.is_empty()),
             refusal: self.refusal.into_text(),
@@ -184,7 +187,7 @@ pub(super) struct Spoken {
     pub(super) texts: Vec<String>,
     /// All reasoning text.
     pub(super) thinking: String,
-    /// OpenRouter's `reasoning_details`, only if a part is signed or encrypted.
+    /// OpenRouter's `reasoning_details`: all reasoning by part, if one of them is signed or encrypted.
     pub(super) details: Vec<Value>,
     pub(super) refusal: Option<String>,
     pub(super) calls: Vec<Value>,
@@ -194,18 +197,26 @@ impl Spoken {
     /// Sorts parts; pictures and tool results are no part of an assistant's message and are passed over.
     pub(super) fn of(parts: &[Part]) -> Self {
         let mut spoken = Self::default();
+        let mut is_sealed = false;
         for part in parts {
             match part {
                 Part::Text(text) => spoken.texts.push(text.clone()),
                 Part::Thinking { text, signature } => {
                     spoken.thinking.push_str(text);
-                    spoken.details.extend(signature.as_deref().map(|signature| signed(Some(text), signature)));
+                    is_sealed |= signature.is_some();
+                    spoken.details.push(readable(text, signature.as_deref()));
                 }
-                Part::RedactedThinking(data) => spoken.details.push(redacted(data)),
+                Part::RedactedThinking(data) => {
+                    is_sealed = true;
+                    spoken.details.push(redacted(data));
+                }
                 Part::Refusal(text) => spoken.refusal.get_or_insert_default().push_str(text),
                 Part::ToolCall(called) => spoken.calls.push(call(called)),
                 Part::Image { .. } | Part::ToolResult { .. } => {}
             }
+        }
+        if !is_sealed {
+            spoken.details.clear();
         }
         for (index, detail) in spoken.details.iter_mut().enumerate() {
             detail["index"] = index.into();
@@ -229,11 +240,12 @@ impl Spoken {
     }
 }
 
-/// A detail with the signature of reasoning text.
-pub(super) fn signed(text: Option<&str>, signature: &str) -> Value {
-    let mut detail = json!({ "type": "reasoning.text", "signature": signature, "format": SIGNED_FORMAT });
-    if let Some(text) = text {
-        detail["text"] = text.into();
+/// A detail with readable reasoning.
+pub(super) fn readable(text: &str, signature: Option<&str>) -> Value {
+    let mut detail = json!({ "type": "reasoning.text", "text": text });
+    if let Some(signature) = signature {
+        detail["signature"] = signature.into();
+        detail["format"] = SIGNED_FORMAT.into();
     }
     detail
 }
@@ -336,7 +348,8 @@ mod tests {
         let parts = [
             Part::Thinking { text: "a".into(), signature: Some("s".into()) },
             Part::RedactedThinking("x".into()),
-            Part::Thinking { text: "b".into(), signature: Some("t".into()) },
+            Part::Thinking { text: "b".into(), signature: None },
+            Part::Thinking { text: "c".into(), signature: Some("t".into()) },
         ];
         let mut message = Map::new();
         Spoken::of(&parts).write_rest(&mut message, &["reasoning_content", "reasoning"]);

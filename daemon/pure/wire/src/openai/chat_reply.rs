@@ -24,7 +24,6 @@ struct RawReply {
 }
 
 #[derive(Deserialize)]
-#[serde(bound = "")]
 struct RawChoice {
     index: Option<u32>,
     message: Option<RawMessage>,

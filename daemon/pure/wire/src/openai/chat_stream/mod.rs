@@ -63,6 +63,8 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 struct ChoiceState {
     calls: Calls,
+    /// Reasoning comes in a plain member: texts in `reasoning_details` alone repeat it.
+    has_plain_reasoning: bool,
     has_finished: bool,
 }
 
@@ -117,10 +119,12 @@ impl Decoder {
         let choice = chunk::choice(raw.index.unwrap_or(position))?;
         let state = self.choices.entry(choice).or_default();
         let said = raw.delta.unwrap_or_default().said();
+        let repeats = state.has_plain_reasoning && !said.has_plain_reasoning;
+        state.has_plain_reasoning |= said.has_plain_reasoning;
         for thought in said.thoughts {
             match thought {
                 Thought::Text { text, signature } => {
-                    if !text.is_empty() {
+                    if !text.is_empty() && !repeats {
                         out.push(Event::Thinking { choice, text });
                     }
                     out.extend(signature.map(|signature| Event::Signature { choice, signature }));
@@ -147,6 +151,15 @@ impl Decoder {
     }
 }
 
+/// The reasoning of a choice, kept so that a signature goes out together with the text that it signs.
+#[derive(Debug, Default)]
+struct Thoughts {
+    /// Since the last signature.
+    unsigned: String,
+    /// Number of details written.
+    details: u32,
+}
+
 /// Writes a stream for a client.
 #[derive(Debug)]
 pub struct Encoder {
@@ -154,8 +167,10 @@ pub struct Encoder {
     /// Choices whose first delta, with the role, is written.
     begun: BTreeSet<u32>,
     finished: BTreeSet<u32>,
-    /// Choices with tool calls.
-    calling: BTreeSet<u32>,
+    /// Tool calls by choice and position, and whether they have arguments.
+    calls: BTreeMap<(u32, u32), bool>,
+    /// Reasoning by choice.
+    thoughts: BTreeMap<u32, Thoughts>,
     used: Usage,
     has_ended: bool,
 }
@@ -168,7 +183,8 @@ impl Encoder {
             chunks: ChunkWriter::new(&context, "chatcmpl-", "chat.completion.chunk"),
             begun: BTreeSet::new(),
             finished: BTreeSet::new(),
-            calling: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            thoughts: BTreeMap::new(),
             used: Usage::default(),
             has_ended: false,
         }
@@ -184,13 +200,16 @@ impl Encoder {
             Event::Start { .. } => self.begin(0, out),
             Event::Text { choice, text, logprobs } => self.text(*choice, text, logprobs.as_ref(), out),
             Event::Thinking { choice, text } => {
+                self.thoughts.entry(*choice).or_default().unsigned.push_str(text);
                 self.delta(*choice, &[("reasoning_content", text), ("reasoning", text)], out);
             }
-            Event::Signature { choice, signature } => self.detail(*choice, assistant::signed(None, signature), out),
+            Event::Signature { choice, signature } => {
+                let text = std::mem::take(&mut self.thoughts.entry(*choice).or_default().unsigned);
+                self.detail(*choice, assistant::readable(&text, Some(signature)), out);
+            }
             Event::RedactedThinking { choice, data } => self.detail(*choice, assistant::redacted(data), out),
             Event::Refusal { choice, text } => self.delta(*choice, &[("refusal", text)], out),
             Event::ToolCall { choice, index, call } => {
-                self.calling.insert(*choice);
                 self.call_piece(*choice, *index, Some((&call.id, &call.name)), &call.arguments, out);
             }
             Event::ToolArguments { choice, index, piece } => self.call_piece(*choice, *index, None, piece, out),
@@ -241,13 +260,16 @@ impl Encoder {
 
     fn detail(&mut self, choice: u32, mut detail: Value, out: &mut Vec<u8>) {
         self.begin(choice, out);
-        detail["index"] = 0.into();
+        let thoughts = self.thoughts.entry(choice).or_default();
+        detail["index"] = thoughts.details.into();
+        thoughts.details = thoughts.details.saturating_add(1);
         let members = |out: &mut Vec<u8>| out.extend_from_slice(format!("\"reasoning_details\":[{detail}]").as_bytes());
         self.raw_delta(choice, members, None, out);
     }
 
     fn call_piece(&mut self, choice: u32, index: u32, head: Option<(&str, &str)>, piece: &str, out: &mut Vec<u8>) {
         self.begin(choice, out);
+        *self.calls.entry((choice, index)).or_default() |= !piece.is_empty();
         let members = |out: &mut Vec<u8>| {
             out.extend_from_slice(format!("\"tool_calls\":[{{\"index\":{index},").as_bytes());
             if let Some((id, _)) = head {
@@ -281,6 +303,9 @@ impl Encoder {
         if !self.finished.insert(choice) {
             return;
         }
+        // Clients parse the arguments: no text at all is no JSON.
+        let bare: Vec<u32> = self.calls_of(choice).filter(|(_, filled)| !filled).map(|(index, _)| index).collect();
+        bare.into_iter().for_each(|index| self.call_piece(choice, index, None, "{}", out));
         let word = Value::from(usage::finish_word(finish));
         let rest = |out: &mut Vec<u8>| {
             out.extend_from_slice(b",\"delta\":{},\"logprobs\":null");
@@ -292,11 +317,16 @@ impl Encoder {
         self.chunks.choice(choice, rest, out);
     }
 
+    fn calls_of(&self, choice: u32) -> impl Iterator<Item = (u32, bool)> {
+        self.calls.range((choice, 0)..=(choice, u32::MAX)).map(|((_, index), filled)| (*index, *filled))
+    }
+
     fn end(&mut self, out: &mut Vec<u8>) {
         self.begin(0, out);
         let open: Vec<u32> = self.begun.difference(&self.finished).copied().collect();
         for choice in open {
-            let finish = if self.calling.contains(&choice) { Finish::ToolCalls } else { Finish::Stop };
+            let has_calls = self.calls_of(choice).next().is_some();
+            let finish = if has_calls { Finish::ToolCalls } else { Finish::Stop };
             self.finish(choice, &finish, out);
         }
         self.has_ended = true;

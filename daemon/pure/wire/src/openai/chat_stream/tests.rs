@@ -302,7 +302,9 @@ fn joined(events: &[Event]) -> (String, String, Vec<(String, String)>) {
             Event::Text { text, .. } => said.push_str(text),
             Event::Thinking { text, .. } => thought.push_str(text),
             Event::ToolCall { call, .. } => calls.push((call.name.clone(), call.arguments.clone())),
-            Event::ToolArguments { index, piece, .. } => calls[*index as usize].1.push_str(piece),
+            Event::ToolArguments { index, piece, .. } => {
+                calls[*index as usize].1.push_str(piece);
+            }
             Event::Start { .. }
             | Event::Signature { .. }
             | Event::RedactedThinking { .. }
@@ -311,6 +313,11 @@ fn joined(events: &[Event]) -> (String, String, Vec<(String, String)>) {
             | Event::Usage(_)
             | Event::Done
             | Event::Failed(_) => {}
+        }
+    }
+    for (_, arguments) in &mut calls {
+        if arguments.is_empty() {
+            arguments.push_str("{}");
         }
     }
     (said, thought, calls)
@@ -322,6 +329,32 @@ fn piece() -> impl Strategy<Value = Event> {
         ".{1,5}".prop_map(|text| Event::Thinking { choice: 0, text }),
         (0_u32..2, "[a-z0-9{}: ]{1,5}").prop_map(|(index, piece)| arguments(index, &piece)),
     ]
+}
+
+#[test]
+fn signatures_survive_the_way_through_the_dialect() {
+    let thinking = |text: &str| Event::Thinking { choice: 0, text: text.to_owned() };
+    let signature = |text: &str| Event::Signature { choice: 0, signature: text.to_owned() };
+    let given = [
+        start(),
+        thinking("a"),
+        thinking("b"),
+        signature("s"),
+        Event::RedactedThinking { choice: 0, data: "x".into() },
+        thinking("c"),
+        signature("t"),
+        finish(Finish::Stop),
+        Event::Done,
+    ];
+    let got = events(&written(&given, false));
+    assert_eq!(got[1..], given[1..]);
+}
+
+#[test]
+fn a_call_without_arguments_gets_an_empty_object() {
+    let stream = written(&[start(), call(0, "a", "f"), finish(Finish::ToolCalls), Event::Done], false);
+    assert_eq!(joined(&events(&stream)).2, [("f".to_owned(), "{}".to_owned())]);
+    assert!(stream.contains(r#""arguments":"{}""#), "{stream}");
 }
 
 proptest! {
