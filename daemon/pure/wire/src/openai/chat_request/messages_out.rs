@@ -7,13 +7,16 @@ use crate::malformed::Uncarried;
 use crate::openai::assistant::Spoken;
 use crate::openai::extra::put;
 use crate::openai::image;
+use crate::openai::server::Server;
 
 /// Writes all messages.
 ///
 /// A message that mixes tool results with other parts becomes several. Pictures inside tool results have no place there
 /// in this dialect: they follow in a user message after the last result of the turn.
-pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
-    let mut writer = Writer::default();
+///
+/// Earlier reasoning goes out as `reasoning_content`, but not to OpenAI, which reads none and refuses the member.
+pub(super) fn encode(messages: &[Message], server: Server) -> Result<Vec<Value>, Uncarried> {
+    let mut writer = Writer { server, ..Writer::default() };
     for (position, message) in messages.iter().enumerate() {
         writer.message(message, position)?;
     }
@@ -23,6 +26,7 @@ pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
 
 #[derive(Default)]
 struct Writer {
+    server: Server,
     out: Vec<Value>,
     /// Parts of tool results that wait for the end of the results.
     pictures: Vec<Value>,
@@ -50,7 +54,7 @@ impl Writer {
         map.insert("role".to_owned(), role.into());
         put(&mut map, "name", message.name.clone());
         if message.role == Role::Assistant {
-            assistant(&message.parts, &mut map, &at)?;
+            assistant(&message.parts, self.server, &mut map, &at)?;
         } else {
             map.insert("content".to_owned(), content(&message.parts, &at)?);
         }
@@ -116,7 +120,7 @@ fn content(parts: &[Part], at: &str) -> Result<Value, Uncarried> {
     Ok(if has_pictures { items.into() } else { text.into() })
 }
 
-fn assistant(parts: &[Part], map: &mut Map<String, Value>, at: &str) -> Result<(), Uncarried> {
+fn assistant(parts: &[Part], server: Server, map: &mut Map<String, Value>, at: &str) -> Result<(), Uncarried> {
     if parts.iter().any(|part| matches!(part, Part::Image { .. })) {
         return Err(Uncarried::new(
             format!("{at}.content"),
@@ -128,6 +132,10 @@ fn assistant(parts: &[Part], map: &mut Map<String, Value>, at: &str) -> Result<(
     let has_content = !texts.is_empty() || (spoken.calls.is_empty() && spoken.refusal.is_none());
     map.insert("content".to_owned(), if has_content { texts.into() } else { Value::Null });
     put(map, "refusal", spoken.refusal.take());
+    if server == Server::Openai {
+        spoken.thinking.clear();
+        spoken.details.clear();
+    }
     spoken.write_rest(map, &["reasoning_content"]);
     Ok(())
 }

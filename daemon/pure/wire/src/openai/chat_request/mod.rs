@@ -118,7 +118,7 @@ fn format(object: &Object<'_>, extra: &mut Map<String, Value>) -> Result<Option<
 pub fn encode(request: &ChatRequest, model: &str, server: Server) -> Result<Vec<u8>, Uncarried> {
     let mut body = Map::new();
     body.insert("model".to_owned(), model.into());
-    body.insert("messages".to_owned(), messages_out::encode(&request.messages)?.into());
+    body.insert("messages".to_owned(), messages_out::encode(&request.messages, server)?.into());
     tools::encode(request, &mut body);
     let limit_name = match server {
         Server::Openai => "max_completion_tokens",
