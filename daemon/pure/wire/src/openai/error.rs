@@ -131,7 +131,7 @@ fn path(place: &Value) -> Option<String> {
 }
 
 /// Texts with which servers say that a prompt is too long.
-const CONTEXT_TEXTS: [&str; 10] = [
+const CONTEXT_TEXTS: [&str; 14] = [
     "maximum context length",
     "context_length_exceeded",
     "exceed_context_size",
@@ -142,6 +142,10 @@ const CONTEXT_TEXTS: [&str; 10] = [
     "max_model_len",
     "prompt is too long",
     "reduce the length of the messages",
+    "exceeds the maximum allowed length",
+    "input token count",
+    "input is too long",
+    "inputs` tokens + `max_new_tokens`",
 ];
 
 /// Sharpens what the status says by the upstream's words.
