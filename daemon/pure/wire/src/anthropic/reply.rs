@@ -33,9 +33,10 @@ pub fn decode(body: &[u8]) -> Result<ChatReply, Malformed> {
         let found = if received.error.is_some() { "an error under a status of success" } else { "nothing" };
         return Err(Malformed::new("content", format!("a message's content is expected, found {found}")));
     };
-    let parts = content.into_iter().filter_map(part).collect();
+    let parts: Vec<Part> = content.into_iter().filter_map(part).collect();
     let finish = match received.stop_reason {
         Some(reason) => finish::decode(&reason, received.stop_sequence),
+        None if parts.iter().any(|part| matches!(part, Part::ToolCall(_))) => Finish::ToolCalls,
         None => Finish::Stop,
     };
     let usage = received.usage.unwrap_or_default().usage();

@@ -1,5 +1,6 @@
 //! Requests of Anthropic's clients, requests to Anthropic's upstreams, and both.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -330,4 +331,42 @@ fn what_anthropic_cannot_do_is_refused() {
     });
     assert_eq!(written(&without_effect, MODEL), written(&hi(), MODEL));
     assert_eq!(written(&extra("top_a"), MODEL)["top_a"], 1);
+}
+
+/// Paths of all values inside `value`, as JSON pointers.
+fn pointers(value: &Value) -> Vec<String> {
+    let mut open = vec![(String::new(), value)];
+    let mut found = Vec::new();
+    while let Some((path, value)) = open.pop() {
+        let members = value.as_object().into_iter().flatten();
+        open.extend(members.map(|(name, value)| (format!("{path}/{name}"), value)));
+        let values = value.as_array().into_iter().flatten().enumerate();
+        open.extend(values.map(|(position, value)| (format!("{path}/{position}"), value)));
+        found.push(path);
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn a_spoilt_request_is_refused_or_carried(
+        picks in proptest::collection::vec((any::<proptest::sample::Index>(), 0_usize..9), 1..4),
+    ) {
+        let values = [
+            json!(null), json!(true), json!(-1), json!(1.5), json!(""), json!("text"), json!([]), json!({}), json!([{"type": "text"}]),
+        ];
+        let mut body = claude_code();
+        for (pick, value) in picks {
+            let paths = pointers(&body);
+            let path: &String = pick.get(&paths);
+            *body.pointer_mut(path).unwrap() = values[value].clone();
+        }
+        let Ok(object) = Object::parse(body.to_string().as_bytes()).map(|object| object.to_bytes()) else { return Ok(()) };
+        let object = Object::parse(&object).unwrap();
+        if let Ok(request) = decode(&object)
+            && let Ok(written) = encode(&request, MODEL)
+        {
+            prop_assert!(decode(&Object::parse(&written).unwrap()).is_ok());
+        }
+    }
 }

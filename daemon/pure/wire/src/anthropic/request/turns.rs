@@ -43,7 +43,10 @@ pub(super) fn turns(messages: &[Message]) -> Result<Turns<'_>, Uncarried> {
         turn.content.sort_by_key(|block| turn.role == "user" && !matches!(block, Block::ToolResult(_)));
     }
     if turns.messages.is_empty() {
-        return Err(Uncarried::new("messages", "Anthropic wants at least one message that is not a system message"));
+        return Err(Uncarried::new(
+            "messages",
+            "Anthropic wants at least one message with content that is not a system message",
+        ));
     }
     Ok(turns)
 }

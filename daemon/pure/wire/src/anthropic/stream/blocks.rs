@@ -99,8 +99,7 @@ impl Blocks {
             Content::Text(_) | Content::Thinking { .. } | Content::Redacted(_) => None,
         });
         if let Some(call) = calls.find(|call| call.index == index) {
-            call.held.push_str(piece);
-            call.whole.feed(piece);
+            call.held.push_str(call.whole.feed(piece));
         }
         self.advance(out);
     }

@@ -10,11 +10,15 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// Takes the next piece.
-    pub(super) fn feed(&mut self, piece: &str) {
-        for byte in piece.bytes() {
+    /// Takes the next piece and gives back what of it belongs to the object: models add a bracket too many at times.
+    pub(super) fn feed<'a>(&mut self, piece: &'a str) -> &'a str {
+        for (position, byte) in piece.bytes().enumerate() {
+            if self.is_closed() {
+                return piece.get(..position).unwrap_or(piece);
+            }
             self.byte(byte);
         }
+        piece
     }
 
     /// Whether the object has been closed: nothing that matters can follow.
@@ -54,6 +58,8 @@ mod tests {
             whole.feed(char.encode_utf8(&mut [0; 4]));
         }
         assert!(whole.is_closed());
+        assert_eq!(whole.feed("}ö"), "");
+        assert_eq!(Whole::default().feed("{\"ö\":1}}ö"), "{\"ö\":1}");
     }
 
     proptest! {
