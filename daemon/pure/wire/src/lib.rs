@@ -8,7 +8,10 @@ pub mod embedding;
 pub mod failure;
 pub mod json;
 pub mod malformed;
+mod members;
+pub mod ndjson;
 pub mod reply;
+pub mod rfc3339;
 pub mod sse;
 
 pub use malformed::{Malformed, Uncarried};
