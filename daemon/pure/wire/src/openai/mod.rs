@@ -1,1 +1,3 @@
 //! The OpenAI dialect.
+
+pub mod responses;
