@@ -17,7 +17,8 @@ pub fn decode(status: u16, body: &[u8]) -> UpstreamFailure {
     let text = String::from_utf8_lossy(body);
     match serde_json::from_str::<Value>(&text) {
         Ok(value) => {
-            from_value(status, ["error", "detail", "message"].iter().find_map(|name| value.get(name)).unwrap_or(&value))
+            let member = |name: &str| value.get(name).filter(|member| !member.is_null());
+            from_value(status, ["error", "detail", "message"].iter().find_map(|name| member(name)).unwrap_or(&value))
         }
         Err(_) if text.trim().is_empty() => failure(status, &format!("status {status} without a body")),
         Err(_) if text.trim_start().starts_with('<') => {
@@ -92,6 +93,7 @@ mod tests {
             (400, r#"{"error":{"message":"bad","type":"invalid_request_error","code":null}}"#, InvalidRequest, "bad"),
             (400, r#"{"error":{"code":400,"message":"bad"}}"#, InvalidRequest, "bad"),
             (422, r#"{"detail":[{"msg":"x"}]}"#, InvalidRequest, "[{\"msg\":\"x\"}]"),
+            (400, r#"{"error":null,"message":"bad"}"#, InvalidRequest, "bad"),
             (502, "<html><body>nginx</body></html>", Upstream, "status 502 with a page of HTML"),
             (404, "404 page not found", NotFound, "404 page not found"),
             (500, "", Upstream, "status 500 without a body"),

@@ -64,7 +64,7 @@ pub fn decode_raw(object: &Object<'_>) -> Result<CompletionRequest, Malformed> {
     let top = Members::top(&map);
     refuse(&top, &["template", "system", "context", "images"])?;
     let mut extra = unknown(&map, &MEMBERS);
-    // A completion has no place for these two; their names stay, so that whoever knows them can take them.
+    // A completion has no place for these two.
     for name in ["format", "think"] {
         match top.value(name) {
             None | Some(Value::Bool(false)) => {}

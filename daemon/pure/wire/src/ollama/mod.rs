@@ -42,7 +42,50 @@ pub fn same_model(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::json::Object;
+
+    /// Bodies of every kind: each is read by every decoder below.
+    const BODIES: [&str; 4] = [
+        r#"{"model":"m","messages":[{"role":"assistant","content":"é","thinking":"t","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","content":"x","tool_name":"f","images":["iVBORw0KGgoAAAANSUhEUg=="]}],"tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"options":{"stop":["x"],"num_predict":-1,"mirostat":2},"format":{},"think":"low","keep_alive":"0s"}"#,
+        r#"{"model":"m","prompt":"p","suffix":"s","input":["a","b"],"images":["/9j/4AAQSkZJRgABAQ=="],"context":[1],"raw":true,"logprobs":true}"#,
+        r#"{"model":"m","created_at":"2024-12-06T00:48:09Z","message":{"content":"é","tool_calls":[{"id":"","function":{}}]},"logprobs":[{"token":"a","top_logprobs":[{}]}],"done":true,"done_reason":"stop","eval_count":3,"embeddings":[[0.5]]}"#,
+        r#"{"models":[{"name":"a","modified_at":"2024-12-06T00:48:09+01:00","size":1,"details":{"family":"x"}}],"model_info":{"general.architecture":"q","q.context_length":5},"parameters":"num_ctx 7","error":{"message":"x","code":1}}"#,
+    ];
+
+    fn read_as_everything(body: &[u8]) {
+        if let Ok(object) = Object::parse(body) {
+            if let Ok(request) = chat_request::decode(&object) {
+                let _ = chat_request::encode(&request, "up");
+            }
+            let _ = (generate::decode(&object), generate::is_raw(&object), is_load_request(&object, Form::Chat));
+            if let Ok(request) = generate::decode_raw(&object) {
+                let _ = generate::encode(&request, "up");
+            }
+            let _ = (embed::decode(&object), embed::decode_legacy(&object));
+        }
+        let _ = (reply::decode(body), embed::decode_reply(body), models::decode(body), models::decode_ps(body));
+        let _ = models::decode_show(body, &mut domain::catalogue::ModelInfo::default());
+        let _ = error::decode(500, body);
+        let _ = stream::Decoder::default().line(body, &mut Vec::new());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(
+            body in 0..BODIES.len(),
+            changes in proptest::collection::vec((0_usize..500, prop_oneof![any::<u8>(), Just(b'"'), Just(b'['), Just(b'0')]), 0..4),
+        ) {
+            let mut body = BODIES[body].as_bytes().to_vec();
+            for (at, byte) in changes {
+                let at = at % body.len();
+                body[at] = byte;
+            }
+            read_as_everything(&body);
+        }
+    }
 
     #[test]
     fn the_tag_latest_may_be_left_out() {

@@ -58,3 +58,21 @@ fn how_answers_end() {
     let empty: Value = serde_json::from_slice(&encode(&ChatReply::default(), &context(), &Echo::default())).unwrap();
     assert_eq!((&empty["output"], &empty["status"]), (&json!([]), &json!("completed")));
 }
+
+#[test]
+fn an_answer_sent_back_says_the_same() {
+    let call = |id: &str| ToolCall { id: id.to_owned(), name: "f".to_owned(), arguments: "{}".to_owned() };
+    let parts = vec![
+        Part::Thinking { text: "Hm".to_owned(), signature: Some("sig".to_owned()) },
+        Part::RedactedThinking("xx".to_owned()),
+        Part::Text("Hello".to_owned()),
+        Part::Refusal("No.".to_owned()),
+        Part::ToolCall(call("c1")),
+        Part::ToolCall(call("c2")),
+    ];
+    let answer = write(parts.clone(), Finish::ToolCalls, Usage::default(), None, &Echo::default());
+    let body = json!({"model": "m", "input": answer["output"]}).to_string();
+    let request = super::super::request::decode(&Object::parse(body.as_bytes()).unwrap()).unwrap();
+    assert_eq!(request.messages.len(), 1);
+    assert_eq!(request.messages[0].parts, parts);
+}

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -236,5 +237,22 @@ fn wrong_members_are_named() {
         (json!({"model": "m", "input": "x", "instructions": ["y"]}), "instructions"),
     ] {
         assert_eq!(read(&body).unwrap_err().at, at, "{body}");
+    }
+}
+
+const BODY: &str = r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:a;base64,b"}]},{"type":"reasoning","summary":[{"text":"é"}],"encrypted_content":"signature:x"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"1"}],"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"},"text":{"format":{"type":"text"}},"include":["x"],"top_logprobs":1}"#;
+
+proptest! {
+    #[test]
+    fn nothing_panics(
+        changes in proptest::collection::vec((0_usize..BODY.len(), prop_oneof![any::<u8>(), Just(b'"'), Just(b'['), Just(b'0')]), 0..4),
+    ) {
+        let mut body = BODY.as_bytes().to_vec();
+        for (at, byte) in changes {
+            body[at] = byte;
+        }
+        if let Ok(object) = Object::parse(&body) {
+            let _ = (decode(&object), super::super::Echo::of(&object));
+        }
     }
 }
