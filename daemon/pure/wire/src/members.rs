@@ -127,7 +127,7 @@ impl<'a> Members<'a> {
 ///
 /// # Errors
 /// A member is not JSON after all, like a number that is too large.
-pub(crate) fn read_all(object: &Object<'_>) -> Result<Map<String, Value>, Malformed> {
+pub(crate) fn read_all(object: &Object) -> Result<Map<String, Value>, Malformed> {
     let mut map = Map::new();
     for (name, _) in object.members() {
         if let Some(value) = object.get::<Value>(name)? {

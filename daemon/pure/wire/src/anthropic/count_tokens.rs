@@ -12,7 +12,7 @@ use crate::malformed::Malformed;
 ///
 /// # Errors
 /// A member is missing (`model`, `messages`) or not what it should be.
-pub fn decode(object: &Object<'_>) -> Result<ChatRequest, Malformed> {
+pub fn decode(object: &Object) -> Result<ChatRequest, Malformed> {
     request::conversation(object)
 }
 
@@ -125,7 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn request(body: &str) -> ChatRequest {
-        decode(&Object::parse(body.as_bytes()).unwrap()).unwrap()
+        decode(&Object::of(body.as_bytes()).unwrap()).unwrap()
     }
 
     #[test]

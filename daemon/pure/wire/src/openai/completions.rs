@@ -26,7 +26,7 @@ const MEMBERS: [&str; 7] = ["model", "prompt", "suffix", "echo", "logprobs", "st
 ///
 /// # Errors
 /// A required member is missing or a member has a wrong type; the path is given.
-pub fn decode_request(object: &Object<'_>) -> Result<CompletionRequest, Malformed> {
+pub fn decode_request(object: &Object) -> Result<CompletionRequest, Malformed> {
     let known = [&MEMBERS[..], &sampling::MEMBERS].concat();
     let mut extra = extra::collect(object, &known)?;
     // One candidate out of one is what happens anyway.
@@ -355,7 +355,7 @@ mod tests {
     use bytes::Bytes;
 
     fn read(text: &str) -> Result<CompletionRequest, Malformed> {
-        decode_request(&Object::parse(text.as_bytes()).unwrap())
+        decode_request(&Object::of(text.as_bytes()).unwrap())
     }
 
     fn events(stream: &str) -> Vec<Event> {

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use domain::usage::Usage;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,7 +23,7 @@ const MEMBERS: [&str; 5] = ["model", "input", "dimensions", "encoding_format", "
 ///
 /// # Errors
 /// A required member is missing or a member has a wrong type; the path is given.
-pub fn decode(object: &Object<'_>) -> Result<(EmbeddingRequest, VectorEncoding), Malformed> {
+pub fn decode(object: &Object) -> Result<(EmbeddingRequest, VectorEncoding), Malformed> {
     let mut extra = extra::collect(object, &MEMBERS)?;
     let encoding = match object.get::<String>("encoding_format")?.as_deref() {
         None | Some("float") => VectorEncoding::Float,
@@ -212,7 +213,7 @@ pub fn encode_reply(reply: &EmbeddingReply, encoding: VectorEncoding, model: &st
 ///
 /// # Errors
 /// The body is no embeddings answer.
-pub fn to_base64(body: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+pub fn to_base64(body: &Bytes) -> Result<Option<Vec<u8>>, Malformed> {
     let mut object = Object::parse(body)?;
     let raw = object.raw("data").ok_or_else(|| Malformed::new("data", "this member is required"))?;
     let items: Vec<&RawValue> =
@@ -221,7 +222,8 @@ pub fn to_base64(body: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     let mut has_changed = false;
     for (position, item) in items.into_iter().enumerate() {
         let at = format!("data[{position}].embedding");
-        let mut item = Object::parse(item.get().as_bytes()).map_err(|error| Malformed::new(&at, error.expected))?;
+        let mut item = Object::parse(&Bytes::copy_from_slice(item.get().as_bytes()))
+            .map_err(|error| Malformed::new(&at, error.expected))?;
         if !item.raw("embedding").is_some_and(|raw| raw.starts_with('"')) {
             let raw: RawVector = item.need("embedding").map_err(|error| Malformed::new(&at, error.expected))?;
             item.set("embedding", &as_base64(&vector(raw, &at)?));
@@ -242,8 +244,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn to_base64(body: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+        super::to_base64(&Bytes::copy_from_slice(body))
+    }
+
     fn read(text: &str) -> Result<(EmbeddingRequest, VectorEncoding), Malformed> {
-        decode(&Object::parse(text.as_bytes()).unwrap())
+        decode(&Object::of(text.as_bytes()).unwrap())
     }
 
     #[test]
@@ -254,7 +260,7 @@ mod tests {
         assert_eq!((request.inputs.len(), request.dimensions, encoding), (2, Some(8), VectorEncoding::Base64));
         assert!(request.extra.contains_key("x"));
         let body = encode(&request, "up").unwrap();
-        let (again, encoding) = decode(&Object::parse(&body).unwrap()).unwrap();
+        let (again, encoding) = decode(&Object::of(&body).unwrap()).unwrap();
         assert_eq!((again.model.as_str(), encoding), ("up", VectorEncoding::Float));
         assert_eq!(EmbeddingRequest { model: "m".into(), ..again }, request);
         assert_eq!(read(r#"{"model":"m","input":"a"}"#).unwrap().0.inputs, ["a"]);

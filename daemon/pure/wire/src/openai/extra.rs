@@ -31,7 +31,7 @@ const HARMLESS: [&str; 20] = [
 ];
 
 /// Top-level members that are neither in `known` nor harmless nor null.
-pub(super) fn collect(object: &Object<'_>, known: &[&str]) -> Result<Map<String, Value>, Malformed> {
+pub(super) fn collect(object: &Object, known: &[&str]) -> Result<Map<String, Value>, Malformed> {
     let mut extra = Map::new();
     for (name, _) in object.members() {
         if known.contains(&name) || HARMLESS.contains(&name) {

@@ -31,7 +31,7 @@ struct RawThinking {
 }
 
 /// Reads the wish in every known spelling. A `chat_template_kwargs` with more than the thinking switch goes to `extra`.
-pub(super) fn decode(object: &Object<'_>, extra: &mut Map<String, Value>) -> Result<Option<Reasoning>, Malformed> {
+pub(super) fn decode(object: &Object, extra: &mut Map<String, Value>) -> Result<Option<Reasoning>, Malformed> {
     let mut wish = Reasoning::default();
     if let Some(raw) = object.get::<RawThinking>("thinking")? {
         wish.enabled = raw.kind.map(|kind| kind != "disabled");
@@ -119,12 +119,12 @@ mod tests {
             (r#"{"chat_template_kwargs":{"enable_thinking":false}}"#, Some(wish(Some(false), None, None))),
         ] {
             let mut extra = Map::new();
-            let got = decode(&Object::parse(text.as_bytes()).unwrap(), &mut extra).unwrap();
+            let got = decode(&Object::of(text.as_bytes()).unwrap(), &mut extra).unwrap();
             assert_eq!(got, want, "{text}");
             assert!(extra.is_empty(), "{text}");
         }
         let mut extra = Map::new();
-        let object = Object::parse(br#"{"chat_template_kwargs":{"enable_thinking":false,"x":1}}"#).unwrap();
+        let object = Object::of(br#"{"chat_template_kwargs":{"enable_thinking":false,"x":1}}"#).unwrap();
         assert_eq!(decode(&object, &mut extra).unwrap(), None);
         assert!(extra.contains_key("chat_template_kwargs"));
     }

@@ -34,7 +34,7 @@ enum Stop {
 }
 
 /// Reads everything but log-probabilities, which the two APIs ask for differently.
-pub(super) fn decode(object: &Object<'_>) -> Result<Sampling, Malformed> {
+pub(super) fn decode(object: &Object) -> Result<Sampling, Malformed> {
     let repeat_penalty = match object.get("repeat_penalty")? {
         Some(penalty) => Some(penalty),
         None => object.get("repetition_penalty")?,
@@ -57,7 +57,7 @@ pub(super) fn decode(object: &Object<'_>) -> Result<Sampling, Malformed> {
     })
 }
 
-fn max_tokens(object: &Object<'_>) -> Result<Option<u64>, Malformed> {
+fn max_tokens(object: &Object) -> Result<Option<u64>, Malformed> {
     let limit: Option<i64> = match object.get("max_completion_tokens")? {
         Some(limit) => Some(limit),
         None => object.get("max_tokens")?,
@@ -66,7 +66,7 @@ fn max_tokens(object: &Object<'_>) -> Result<Option<u64>, Malformed> {
     Ok(limit.and_then(|limit| u64::try_from(limit).ok()))
 }
 
-fn stop(object: &Object<'_>) -> Result<Vec<String>, Malformed> {
+fn stop(object: &Object) -> Result<Vec<String>, Malformed> {
     let stop = object
         .get::<Stop>("stop")
         .map_err(|_| Malformed::new("stop", "a string or an array of strings is expected"))?;
@@ -104,11 +104,11 @@ mod tests {
     fn every_member_goes_through() {
         let text = br#"{"max_tokens":5,"temperature":1,"top_p":0.5,"top_k":40,"min_p":0.1,"frequency_penalty":-1,
             "presence_penalty":2,"repetition_penalty":1.1,"seed":-1,"stop":["a","b"],"n":2,"logit_bias":{"50256":-100}}"#;
-        let sampling = decode(&Object::parse(text).unwrap()).unwrap();
+        let sampling = decode(&Object::of(text).unwrap()).unwrap();
         let mut body = Map::new();
         encode(&sampling, &mut body);
         let bytes = serde_json::to_vec(&body).unwrap();
-        let again = decode(&Object::parse(&bytes).unwrap()).unwrap();
+        let again = decode(&Object::of(&bytes).unwrap()).unwrap();
         assert_eq!(again, Sampling { max_tokens: None, ..sampling.clone() });
         assert_eq!(sampling.max_tokens, Some(5));
         assert_eq!(sampling.temperature, Some(1.0));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn spellings() {
-        let read = |text: &str| decode(&Object::parse(text.as_bytes()).unwrap());
+        let read = |text: &str| decode(&Object::of(text.as_bytes()).unwrap());
         assert_eq!(read(r#"{"max_tokens":1,"max_completion_tokens":2}"#).unwrap().max_tokens, Some(2));
         assert_eq!(read(r#"{"max_tokens":-1}"#).unwrap().max_tokens, None);
         assert_eq!(read(r#"{"stop":"x"}"#).unwrap().stop, ["x"]);

@@ -62,7 +62,7 @@ const ANTHROPIC_ONLY: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// A member is missing (`model`, `messages`, `max_tokens`) or not what it should be.
-pub fn decode(object: &Object<'_>) -> Result<ChatRequest, Malformed> {
+pub fn decode(object: &Object) -> Result<ChatRequest, Malformed> {
     let request = conversation(object)?;
     match request.sampling.max_tokens {
         Some(_) => Ok(request),
@@ -71,7 +71,7 @@ pub fn decode(object: &Object<'_>) -> Result<ChatRequest, Malformed> {
 }
 
 /// Reads what message and token count requests have in common: everything, but `max_tokens` may be missing.
-pub(in crate::anthropic) fn conversation(object: &Object<'_>) -> Result<ChatRequest, Malformed> {
+pub(in crate::anthropic) fn conversation(object: &Object) -> Result<ChatRequest, Malformed> {
     let map = read_all(object)?;
     let top = Members::top(&map);
     let model = top.need_text("model")?.to_owned();

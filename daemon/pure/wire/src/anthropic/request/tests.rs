@@ -12,11 +12,11 @@ use crate::json::Object;
 const MODEL: &str = "claude-sonnet-4-5";
 
 fn read(body: &Value) -> ChatRequest {
-    decode(&Object::parse(body.to_string().as_bytes()).unwrap()).unwrap()
+    decode(&Object::of(body.to_string().as_bytes()).unwrap()).unwrap()
 }
 
 fn wrong(body: &Value) -> String {
-    decode(&Object::parse(body.to_string().as_bytes()).unwrap()).unwrap_err().to_string()
+    decode(&Object::of(body.to_string().as_bytes()).unwrap()).unwrap_err().to_string()
 }
 
 fn written(request: &ChatRequest, model: &str) -> Value {
@@ -361,12 +361,12 @@ proptest! {
             let path: &String = pick.get(&paths);
             *body.pointer_mut(path).unwrap() = values[value].clone();
         }
-        let Ok(object) = Object::parse(body.to_string().as_bytes()).map(|object| object.to_bytes()) else { return Ok(()) };
-        let object = Object::parse(&object).unwrap();
+        let Ok(object) = Object::of(body.to_string().as_bytes()).map(|object| object.to_bytes()) else { return Ok(()) };
+        let object = Object::of(&object).unwrap();
         if let Ok(request) = decode(&object)
             && let Ok(written) = encode(&request, MODEL)
         {
-            prop_assert!(decode(&Object::parse(&written).unwrap()).is_ok());
+            prop_assert!(decode(&Object::of(&written).unwrap()).is_ok());
         }
     }
 }

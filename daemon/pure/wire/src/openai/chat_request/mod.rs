@@ -36,7 +36,7 @@ const MEMBERS: [&str; 14] = [
 ///
 /// # Errors
 /// A required member is missing or a member has a wrong type; the path is given.
-pub fn decode(object: &Object<'_>) -> Result<ChatRequest, Malformed> {
+pub fn decode(object: &Object) -> Result<ChatRequest, Malformed> {
     let known = [&MEMBERS[..], &sampling::MEMBERS, &reasoning::MEMBERS].concat();
     let mut extra = extra::collect(object, &known)?;
     note_audio(object, &mut extra)?;
@@ -65,7 +65,7 @@ pub fn decode(object: &Object<'_>) -> Result<ChatRequest, Malformed> {
 }
 
 /// A spoken answer is asked for with `modalities`; `audio` alone only chooses the voice.
-fn note_audio(object: &Object<'_>, extra: &mut Map<String, Value>) -> Result<(), Malformed> {
+fn note_audio(object: &Object, extra: &mut Map<String, Value>) -> Result<(), Malformed> {
     let modalities: Vec<String> = object.get("modalities")?.unwrap_or_default();
     if let Some((position, word)) = modalities.into_iter().enumerate().find(|(_, word)| word != "text") {
         extra.insert(format!("modalities[{position}]"), word.into());
@@ -73,7 +73,7 @@ fn note_audio(object: &Object<'_>, extra: &mut Map<String, Value>) -> Result<(),
     Ok(())
 }
 
-fn format(object: &Object<'_>, extra: &mut Map<String, Value>) -> Result<Option<Format>, Malformed> {
+fn format(object: &Object, extra: &mut Map<String, Value>) -> Result<Option<Format>, Malformed> {
     let at = "response_format";
     let Some(mut map) = object.get::<Map<String, Value>>(at)? else { return Ok(None) };
     let kind = extra::need_text(&mut map, "type", at)?;

@@ -4,7 +4,7 @@ use super::*;
 use crate::chat::{ImageSource, Message, Part, Reasoning, Role, Tool, ToolCall, ToolChoice};
 
 fn read(text: &str) -> Result<ChatRequest, Malformed> {
-    decode(&Object::parse(text.as_bytes()).expect("JSON"))
+    decode(&Object::of(text.as_bytes()).expect("JSON"))
 }
 
 fn messages(text: &str) -> Vec<Message> {

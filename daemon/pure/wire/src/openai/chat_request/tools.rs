@@ -8,7 +8,7 @@ use crate::malformed::Malformed;
 use crate::openai::extra::{leftovers, need_text, object, put, take, take_object, take_text};
 
 /// Reads `tools` and the older `functions`. Tools that are no functions go to `extra` as `tools[2].type`.
-pub(super) fn decode(client: &Object<'_>, extra: &mut Map<String, Value>) -> Result<Vec<Tool>, Malformed> {
+pub(super) fn decode(client: &Object, extra: &mut Map<String, Value>) -> Result<Vec<Tool>, Malformed> {
     let mut tools = Vec::new();
     for (index, tool) in client.get::<Vec<Value>>("tools")?.unwrap_or_default().into_iter().enumerate() {
         let at = format!("tools[{index}]");
@@ -46,10 +46,7 @@ fn function(mut form: Map<String, Value>, at: &str, extra: &mut Map<String, Valu
 }
 
 /// Reads `tool_choice` and the older `function_call`.
-pub(super) fn decode_choice(
-    client: &Object<'_>,
-    extra: &mut Map<String, Value>,
-) -> Result<Option<ToolChoice>, Malformed> {
+pub(super) fn decode_choice(client: &Object, extra: &mut Map<String, Value>) -> Result<Option<ToolChoice>, Malformed> {
     let at = "tool_choice";
     match client.get::<Value>(at)? {
         None => {}
