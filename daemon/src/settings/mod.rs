@@ -124,10 +124,7 @@ impl Problems {
             std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
             _ => error.to_string(),
         };
-        Self {
-            file: Some(path.to_owned()),
-            problems: vec![Located { path: String::new(), line: None, message }],
-        }
+        Self { file: Some(path.to_owned()), problems: vec![Located { path: String::new(), line: None, message }] }
     }
 }
 
