@@ -1,5 +1,10 @@
 //! Takes typed values out of a TOML table and remembers what was wrong and where everything stood.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value that is not of the wanted type is wrong whatever else it is"
+)]
+
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

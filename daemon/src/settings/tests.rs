@@ -39,7 +39,7 @@ key_env = "B"
         ":4: endpoint.heartbaet_s: there is no such key; did you mean heartbeat_s?",
         ":13: upstream[1].key: the environment has no variable AIRLANE_TEST_NO_SUCH_VARIABLE",
         ":14: upstream[1].key_env: the environment has no variable B",
-        ":16: loging: there is no such key; known here: endpoint, console",
+        ":16: loging: there is no such key; did you mean log?",
         ":3: endpoint.body_max_mib: 0 is outside 1 to 1024",
         ":12: upstream[1].kind: \"olama\" is not one of openai, anthropic, ollama, loopback",
         ":11: upstream[1].url: is missing",

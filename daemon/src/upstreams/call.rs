@@ -120,11 +120,11 @@ impl CallError {
         match &self.fault {
             Fault::Connect(_) | Fault::Broken(_) | Fault::NotAnAnswer(_) => FailureKind::Upstream,
             Fault::Timeout { .. } => FailureKind::Timeout,
-            Fault::Status { failure, .. } | Fault::Reported(failure) => match failure.kind {
+            Fault::Status { failure, .. } | Fault::Reported(failure) => {
                 // Our key for the upstream is wrong, not the client's for us.
-                FailureKind::Authentication | FailureKind::Permission => FailureKind::Upstream,
-                other => other,
-            },
+                let ours = matches!(failure.kind, FailureKind::Authentication | FailureKind::Permission);
+                if ours { FailureKind::Upstream } else { failure.kind }
+            }
         }
     }
 

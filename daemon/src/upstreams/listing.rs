@@ -41,7 +41,7 @@ impl Clients {
         };
         let listed = tokio::time::timeout(LISTING_WAIT_MAX, listing).await;
         let mut models = listed
-            .unwrap_or_else(|_| Err(Fault::Timeout { waiting_for: "list of models", waited: LISTING_WAIT_MAX }))
+            .unwrap_or(Err(Fault::Timeout { waiting_for: "list of models", waited: LISTING_WAIT_MAX }))
             .map_err(|fault| CallError::new(upstream, fault))?;
         models.truncate(MODELS_MAX);
         Ok(models)
