@@ -39,7 +39,7 @@ fn metrics_tell_what_was_done() {
             .is_some_and(|value| value.starts_with("text/plain") || value.starts_with("application/openmetrics-text"))
     );
     let text = response.text();
-    for wanted in ["ttft", "tokens", "error", "inter_token"] {
+    for wanted in ["time_to_first_token", "tokens", "error", "inter_token"] {
         assert!(text.lines().any(|line| line.starts_with("airlane_") && line.contains(wanted)), "no {wanted}: {text}");
     }
     assert!(metric(&text, &["airlane_", "tokens", "input", "box"]).is_some_and(|tokens| tokens >= 22.0), "{text}");

@@ -21,7 +21,7 @@ struct Model {
 
 impl Model {
     fn start() -> Self {
-        let python = prepared("target/model-venv/bin/python", "packaging/model-venv target/model-venv");
+        let python = prepared("target/model-venv/bin/python", "packaging/model-setup");
         let mut child = Command::new(python)
             .arg(repository().join("packaging/model-server.py"))
             .args(["--port", "0", "--ctx", "1024", "--parallel", "2", "--threads", "2"])

@@ -8,7 +8,7 @@ use airlane_tests::programs::{prepared, repository};
 
 use crate::common::wait_model;
 
-const SETUP: &str = "tests/clients/setup";
+const SETUP: &str = "tests/setup";
 
 /// Models of the fake; the name says how it answers.
 const MODELS: [&str; 13] = [
@@ -45,7 +45,7 @@ fn run(program: &std::path::Path, script: &str, kind: &str) {
 }
 
 fn python(script: &str, kind: &str) {
-    run(&prepared("target/clients/venv/bin/python", SETUP), script, kind);
+    run(&prepared("target/client-venv/bin/python", SETUP), script, kind);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn ollama_python() {
 
 #[test]
 fn openai_node() {
-    let _ = prepared("target/clients/node/node_modules/openai", SETUP);
+    let _ = prepared("target/client-node/node_modules/openai", SETUP);
     for kind in ["openai", "anthropic", "ollama"] {
         run(std::path::Path::new("node"), "openai_node.mjs", kind);
     }
