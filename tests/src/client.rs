@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::fake::find;
 
@@ -162,6 +163,22 @@ impl Exchange {
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the daemon does not accept connections");
+        Self::over(stream, address)
+    }
+
+    /// Connects only, from this address of our own.
+    ///
+    /// # Panics
+    /// When the address is not ours or the daemon does not accept.
+    #[must_use]
+    pub fn connect_from(from: SocketAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(from), Type::STREAM, None).expect("no socket");
+        socket.bind(&from.into()).expect("not an address of this machine");
+        socket.connect(&address.into()).expect("the daemon does not accept connections");
+        Self::over(socket.into(), address)
+    }
+
+    fn over(stream: TcpStream, address: SocketAddr) -> Self {
         stream.set_nodelay(true).expect("no TCP_NODELAY");
         stream.set_read_timeout(Some(PATIENCE)).expect("no read timeout");
         Self { stream, address, buffer: Vec::new(), framing: Framing::Unread }
@@ -226,6 +243,21 @@ impl Exchange {
                 self.framing = framing(&head);
                 return Some(head);
             }
+        }
+    }
+
+    /// The status of an interim answer, like 100.
+    ///
+    /// # Panics
+    /// When the connection ends before.
+    #[must_use]
+    pub fn interim(&mut self) -> u16 {
+        loop {
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                let head: Vec<u8> = self.buffer.drain(..at + 4).collect();
+                return parse_head(&String::from_utf8_lossy(&head)).status;
+            }
+            assert!(self.more(), "the daemon closed the connection without an answer");
         }
     }
 

@@ -19,8 +19,10 @@ use crate::programs;
 #[derive(Debug, Default, Clone)]
 pub struct Setup {
     endpoint: Vec<String>,
+    discovery: Vec<String>,
     tables: Vec<String>,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     log_human: bool,
     bare: bool,
 }
@@ -36,6 +38,13 @@ impl Setup {
     #[must_use]
     pub fn endpoint(mut self, line: &str) -> Self {
         self.endpoint.push(line.to_owned());
+        self
+    }
+
+    /// One more line in `[discovery]`.
+    #[must_use]
+    pub fn discovery(mut self, line: &str) -> Self {
+        self.discovery.push(line.to_owned());
         self
     }
 
@@ -72,6 +81,13 @@ impl Setup {
         self
     }
 
+    /// One more argument of `airlane run`.
+    #[must_use]
+    pub fn argument(mut self, text: &str) -> Self {
+        self.arguments.push(text.to_owned());
+        self
+    }
+
     /// Logs for people instead of JSON.
     #[must_use]
     pub fn log_human(mut self) -> Self {
@@ -94,11 +110,11 @@ impl Setup {
             return tables;
         }
         let format = if self.log_human { "human" } else { "json" };
-        let endpoint = self.endpoint.join("\n");
+        let (endpoint, discovery) = (self.endpoint.join("\n"), self.discovery.join("\n"));
         let listen = if endpoint.contains("listen = [\"") { "" } else { "listen = [\"127.0.0.1:0\"]\n" };
         format!(
             "[endpoint]\n{listen}{endpoint}\n[console]\nlisten = [\"127.0.0.1:0\"]\n\
-             [log]\nformat = \"{format}\"\nlevel = \"debug\"\n[discovery]\nenabled = false\n{tables}"
+             [log]\nformat = \"{format}\"\nlevel = \"debug\"\n[discovery]\nenabled = false\n{discovery}\n{tables}"
         )
     }
 
@@ -129,6 +145,7 @@ impl Daemon {
             .arg(folder.path().join("airlane.toml"))
             .arg("--data")
             .arg(folder.path().join("data"))
+            .args(&setup.arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(setup.environment.iter().map(|(name, value)| (name, value)))
@@ -303,7 +320,15 @@ pub fn airlane(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 fn addresses(urls: &Value) -> Vec<SocketAddr> {
     let urls = urls.as_array().into_iter().flatten().filter_map(Value::as_str);
-    urls.filter_map(|url| url.split("://").nth(1)?.trim_end_matches('/').parse().ok()).collect()
+    let parsed = urls.filter_map(|url| url.split("://").nth(1)?.trim_end_matches('/').parse().ok());
+    // Who listens everywhere is called over the loopback interface.
+    parsed
+        .map(|address: SocketAddr| if address.ip().is_unspecified() { local(address.port()) } else { address })
+        .collect()
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn collect(source: impl std::io::Read + Send + 'static, log: &Arc<Mutex<String>>) {
