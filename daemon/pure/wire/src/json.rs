@@ -56,6 +56,12 @@ impl Object {
         Ok(Self { body, members })
     }
 
+    /// [`Object::parse`] for tests, which write their bodies down.
+    #[cfg(test)]
+    pub(crate) fn of(body: &[u8]) -> Result<Self, Malformed> {
+        Self::parse(&Bytes::copy_from_slice(body))
+    }
+
     fn text<'s>(&'s self, text: &'s Text) -> &'s str {
         match text {
             Text::Span(range) => self.body.get(range.clone()).unwrap_or_default(),
@@ -271,14 +277,11 @@ fn escape_at(bytes: &[u8], at: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn object(body: &[u8]) -> Result<Object, Malformed> {
-        Object::parse(&Bytes::copy_from_slice(body))
-    }
-
     #[test]
     fn untouched_members_keep_their_text_and_order() {
         let mut object =
-            object(br#"{ "z": [1,  2.50], "model" : "old", "a": {"x":  null}, "n": 1e400, "k\u0065y": 1 }"#).unwrap();
+            Object::of(br#"{ "z": [1,  2.50], "model" : "old", "a": {"x":  null}, "n": 1e400, "k\u0065y": 1 }"#)
+                .unwrap();
         object.set("model", "new \"one\"");
         object.remove("a");
         object.set("stream", &true);
@@ -299,22 +302,22 @@ mod tests {
             ("lone low", r#"{"a":"\\\udc00"}"#, "byte 8"),
             ("trailing", "{} x", "line 1 column 4"),
         ] {
-            let error = object(body.as_bytes()).expect_err(name);
+            let error = Object::of(body.as_bytes()).expect_err(name);
             assert!(error.at.starts_with(place), "{name}: {error}");
         }
-        assert!(object(b"{\"a\":\"\xff\"}").is_err());
+        assert!(Object::of(b"{\"a\":\"\xff\"}").is_err());
     }
 
     #[test]
     fn pairs_and_escaped_backslashes_are_text() {
         for body in [r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\\ud800"}"#, r#"{"a":"[[[\"[["}"#] {
-            object(body.as_bytes()).expect(body);
+            Object::of(body.as_bytes()).expect(body);
         }
     }
 
     #[test]
     fn a_null_is_like_nothing() {
-        let object = object(br#"{"a":null,"b":"x"}"#).unwrap();
+        let object = Object::of(br#"{"a":null,"b":"x"}"#).unwrap();
         assert_eq!(object.get::<String>("a").unwrap(), None);
         assert_eq!(object.need::<String>("a").unwrap_err().to_string(), "a: this member is required");
         assert_eq!(object.get::<u64>("b").unwrap_err().at, "b");

@@ -2,17 +2,20 @@
 //!
 //! Nothing in this crate reads a clock, a socket or a random number.
 
+pub mod anthropic;
 pub mod chat;
 pub mod completion;
 pub mod embedding;
+pub mod exchange;
 pub mod failure;
 pub mod json;
 pub mod malformed;
+mod members;
+pub mod ndjson;
+pub mod ollama;
+pub mod openai;
 pub mod reply;
+pub mod rfc3339;
 pub mod sse;
 
 pub use malformed::{Malformed, Uncarried};
-
-pub mod anthropic;
-pub mod ollama;
-pub mod openai;

@@ -16,6 +16,49 @@ pub struct ChatReply {
     pub usage: Usage,
 }
 
+impl ChatReply {
+    /// The same answer in pieces.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        let mut events = vec![Event::Start { model: self.model.clone() }];
+        for choice in &self.choices {
+            choice.events(&mut events);
+        }
+        events.push(Event::Usage(self.usage));
+        events.push(Event::Done);
+        events
+    }
+}
+
+impl Choice {
+    fn events(&self, events: &mut Vec<Event>) {
+        let choice = self.index;
+        let mut logprobs = self.logprobs.clone();
+        let mut calls = 0;
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => events.push(Event::Text { choice, text: text.clone(), logprobs: logprobs.take() }),
+                Part::Thinking { text, signature } => {
+                    events.push(Event::Thinking { choice, text: text.clone() });
+                    events.extend(signature.clone().map(|signature| Event::Signature { choice, signature }));
+                }
+                Part::RedactedThinking(data) => events.push(Event::RedactedThinking { choice, data: data.clone() }),
+                Part::Refusal(text) => events.push(Event::Refusal { choice, text: text.clone() }),
+                Part::ToolCall(call) => {
+                    events.push(Event::ToolCall { choice, index: calls, call: call.clone() });
+                    calls += 1;
+                }
+                // Requests only.
+                Part::Image { .. } | Part::ToolResult { .. } => {}
+            }
+        }
+        if logprobs.is_some() {
+            events.push(Event::Text { choice, text: String::new(), logprobs });
+        }
+        events.push(Event::Finish { choice, finish: self.finish.clone() });
+    }
+}
+
 /// One alternative of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {

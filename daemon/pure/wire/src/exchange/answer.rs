@@ -7,10 +7,11 @@ use domain::surface::{Dialect, Surface};
 use domain::usage::Usage;
 
 use super::Ask;
-use super::decoder::Decoder;
+use super::encoder::{self, Encoder};
 use crate::embedding::{EmbeddingReply, VectorEncoding};
-use crate::failure::{ErrorBody, UpstreamFailure};
+use crate::failure::UpstreamFailure;
 use crate::malformed::Malformed;
+use crate::ollama::{Form, Load};
 use crate::reply::{ChatReply, ReplyContext};
 use crate::{anthropic, ollama, openai};
 
@@ -47,7 +48,9 @@ pub fn answer(
 ) -> Result<Answer, BadAnswer> {
     refuse_error(far.dialect(), body)?;
     match far {
-        Surface::OpenaiEmbeddings | Surface::OllamaEmbed | Surface::OllamaEmbeddings => vectors(ask, far, body, context),
+        Surface::OpenaiEmbeddings | Surface::OllamaEmbed | Surface::OllamaEmbeddings => {
+            vectors(ask, far, body, context, elapsed)
+        }
         Surface::AnthropicCountTokens => {
             let tokens = anthropic::count_tokens::decode_reply(body)?;
             Ok(Answer { body: body.clone(), usage: Usage { input: Some(tokens), ..Usage::default() } })
@@ -62,7 +65,7 @@ pub fn answer(
         | Surface::OllamaGenerate
         | Surface::OllamaGenerateRaw => {
             let reply = reply(far, body)?;
-            let body = if far == ask.near { body.clone() } else { encode(ask, &reply, context, elapsed)?.into() };
+            let body = if far == ask.near { body.clone() } else { encode(ask, &reply, context, elapsed).into() };
             Ok(Answer { body, usage: reply.usage })
         }
     }
@@ -80,12 +83,40 @@ fn refuse_error(dialect: Dialect, body: &[u8]) -> Result<(), BadAnswer> {
     match peek.error {
         None => Ok(()),
         Some(error) if error.get() == "null" => Ok(()),
-        Some(_) => Err(BadAnswer::Failed(failure(dialect, 500, body))),
+        Some(_) => Err(BadAnswer::Failed(error_body(dialect, 500, body))),
     }
 }
 
+/// Turns an answer in one piece into a stream, for an upstream that does not stream although it was asked to.
+///
+/// # Errors
+/// The body is no answer.
+pub fn whole_as_stream(
+    ask: &Ask,
+    far: Surface,
+    body: &Bytes,
+    context: ReplyContext,
+    elapsed: Duration,
+) -> Result<Answer, BadAnswer> {
+    refuse_error(far.dialect(), body)?;
+    let reply = reply(far, body)?;
+    let mut encoder = Encoder::new(ask, context);
+    let mut out = Vec::new();
+    for event in reply.events() {
+        encoder.event(&event, elapsed, &mut out);
+    }
+    Ok(Answer { body: out.into(), usage: reply.usage })
+}
+
+/// The answer to Ollama's wish to have a model loaded or unloaded, for upstreams that do so by themselves.
+#[must_use]
+pub fn load_reply(ask: &Ask, load: Load, context: &ReplyContext, elapsed: Duration) -> Vec<u8> {
+    ollama::load::reply(load, context, ask.ollama_form().unwrap_or(Form::Chat), elapsed)
+}
+
 /// Reads an upstream's error body.
-pub(super) fn failure(dialect: Dialect, status: u16, body: &[u8]) -> UpstreamFailure {
+#[must_use]
+pub fn error_body(dialect: Dialect, status: u16, body: &[u8]) -> UpstreamFailure {
     match dialect {
         Dialect::Openai => openai::error::decode(status, body),
         Dialect::Anthropic => anthropic::error::decode(status, body),
@@ -97,24 +128,31 @@ fn reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
     match far {
         Surface::OpenaiCompletions => openai::completions::decode_reply(body),
         Surface::AnthropicMessages => anthropic::reply::decode(body),
-        Surface::OllamaChat => ollama::reply::decode(body),
-        Surface::OllamaGenerate | Surface::OllamaGenerateRaw => ollama::generate::decode_reply(body),
+        Surface::OllamaChat | Surface::OllamaGenerate | Surface::OllamaGenerateRaw => ollama::reply::decode(body),
         _ => openai::chat_reply::decode(body),
     }
 }
 
-fn encode(ask: &Ask, reply: &ChatReply, context: &ReplyContext, elapsed: Duration) -> Result<Vec<u8>, Malformed> {
-    Ok(match ask.near {
+fn encode(ask: &Ask, reply: &ChatReply, context: &ReplyContext, elapsed: Duration) -> Vec<u8> {
+    match ask.near {
         Surface::OpenaiCompletions => openai::completions::encode_reply(reply, context),
-        Surface::OpenaiResponses => openai::responses::reply::encode(reply, context, &openai::responses::Echo::of(&ask.object)),
+        Surface::OpenaiResponses => openai::responses::reply::encode(reply, context, &encoder::echo(ask)),
         Surface::AnthropicMessages => anthropic::reply::encode(reply, context),
-        Surface::OllamaChat => ollama::reply::encode(reply, context, elapsed),
-        Surface::OllamaGenerate | Surface::OllamaGenerateRaw => ollama::generate::encode_reply(reply, context, elapsed),
+        Surface::OllamaChat => ollama::reply::encode(reply, context, Form::Chat, elapsed),
+        Surface::OllamaGenerate | Surface::OllamaGenerateRaw => {
+            ollama::reply::encode(reply, context, Form::Generate, elapsed)
+        }
         _ => openai::chat_reply::encode(reply, context),
-    })
+    }
 }
 
-fn vectors(ask: &Ask, far: Surface, body: &Bytes, context: &ReplyContext) -> Result<Answer, BadAnswer> {
+fn vectors(
+    ask: &Ask,
+    far: Surface,
+    body: &Bytes,
+    context: &ReplyContext,
+    elapsed: Duration,
+) -> Result<Answer, BadAnswer> {
     let reply: EmbeddingReply = match far {
         Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body)?,
         _ => ollama::embed::decode_reply(body)?,
@@ -127,8 +165,8 @@ fn vectors(ask: &Ask, far: Surface, body: &Bytes, context: &ReplyContext) -> Res
             }
             _ => body.clone(),
         },
-        Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context).into(),
-        Surface::OllamaEmbeddings => ollama::embed::encode_reply_old(&reply).into(),
+        Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context, elapsed).into(),
+        Surface::OllamaEmbeddings => ollama::embed::encode_reply_legacy(&reply).into(),
         _ => openai::embeddings::encode_reply(&reply, ask.vectors, &context.model).into(),
     };
     Ok(Answer { body: written, usage: reply.usage })

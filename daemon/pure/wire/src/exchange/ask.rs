@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use crate::embedding::VectorEncoding;
 use crate::json::Object;
 use crate::malformed::Malformed;
+use crate::ollama::{self, Form, Load};
 
 /// A request's body: its top level, and what the route depends on.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Ask {
     pub fn read(surface: Surface, body: &Bytes) -> Result<Self, Malformed> {
         let object = Object::parse(body)?;
         let near = match surface {
-            Surface::OllamaGenerate if object.get::<bool>("raw")? == Some(true) => Surface::OllamaGenerateRaw,
+            Surface::OllamaGenerate if ollama::generate::is_raw(&object) => Surface::OllamaGenerateRaw,
             other => other,
         };
         check_required(near, &object)?;
@@ -53,6 +54,20 @@ impl Ask {
             _ => VectorEncoding::Float,
         };
         Ok(Self { near, wish: wish(&object)?, stream, include_usage: include_usage(&object)?, vectors, object })
+    }
+
+    /// Ollama's requests without a prompt ask for a model to be loaded or unloaded.
+    #[must_use]
+    pub fn load(&self) -> Option<Load> {
+        ollama::is_load_request(&self.object, self.ollama_form()?)
+    }
+
+    pub(super) const fn ollama_form(&self) -> Option<Form> {
+        match self.near {
+            Surface::OllamaChat => Some(Form::Chat),
+            Surface::OllamaGenerate | Surface::OllamaGenerateRaw => Some(Form::Generate),
+            _ => None,
+        }
     }
 
     /// The name of the model the client asked for first.
@@ -157,7 +172,11 @@ mod tests {
             (Surface::OpenaiChat, r#"{"model":3,"messages":[{}]}"#, "model: invalid type"),
             (Surface::OpenaiChat, r#"{"model":"a","messages":[1]}"#, "messages: invalid type"),
             (Surface::AnthropicMessages, r#"{"model":"a","messages":[{}]}"#, "max_tokens: this member is required"),
-            (Surface::OpenaiResponses, r#"{"model":"a","input":"x","previous_response_id":"r"}"#, "previous_response_id:"),
+            (
+                Surface::OpenaiResponses,
+                r#"{"model":"a","input":"x","previous_response_id":"r"}"#,
+                "previous_response_id:",
+            ),
             (Surface::OpenaiCompletions, r#"{"model":"a"}"#, "prompt: this member is required"),
             (Surface::OpenaiEmbeddings, r#"{"model":"a","input":null}"#, "input: this member is required"),
             (Surface::OllamaEmbeddings, r#"{"model":"a"}"#, "prompt: this member is required"),

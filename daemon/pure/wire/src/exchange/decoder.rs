@@ -20,8 +20,7 @@ enum Dialect {
     Completions(openai::completions::Decoder),
     Responses(openai::responses::peek::Decoder),
     Anthropic(anthropic::stream::Decoder),
-    OllamaChat(ollama::stream::Decoder),
-    OllamaGenerate(ollama::generate::Decoder),
+    Ollama(ollama::stream::Decoder),
 }
 
 #[derive(Debug)]
@@ -43,11 +42,10 @@ impl Decoder {
         let events = || Framing::Sse(sse::Reader::default());
         let (framing, dialect) = match far {
             Surface::OpenaiCompletions => (events(), Dialect::Completions(openai::completions::Decoder::default())),
-            Surface::OpenaiResponses => (events(), Dialect::Responses(openai::responses::peek::Decoder::default())),
+            Surface::OpenaiResponses => (events(), Dialect::Responses(openai::responses::peek::Decoder)),
             Surface::AnthropicMessages => (events(), Dialect::Anthropic(anthropic::stream::Decoder::default())),
-            Surface::OllamaChat => (lines(), Dialect::OllamaChat(ollama::stream::Decoder::default())),
-            Surface::OllamaGenerate | Surface::OllamaGenerateRaw => {
-                (lines(), Dialect::OllamaGenerate(ollama::generate::Decoder::default()))
+            Surface::OllamaChat | Surface::OllamaGenerate | Surface::OllamaGenerateRaw => {
+                (lines(), Dialect::Ollama(ollama::stream::Decoder::default()))
             }
             _ => (events(), Dialect::Chat(openai::chat_stream::Decoder::default())),
         };
@@ -87,7 +85,7 @@ impl Dialect {
             Self::Completions(decoder) => decoder.frame(&frame, &mut events)?,
             Self::Responses(decoder) => decoder.frame(&frame, &mut events)?,
             Self::Anthropic(decoder) => decoder.frame(&frame, &mut events)?,
-            Self::OllamaChat(_) | Self::OllamaGenerate(_) => {}
+            Self::Ollama(_) => {}
         }
         Ok(Piece { raw: frame.raw, events })
     }
@@ -95,8 +93,7 @@ impl Dialect {
     fn line(&mut self, line: Bytes) -> Result<Piece, Malformed> {
         let mut events = Vec::new();
         match self {
-            Self::OllamaChat(decoder) => decoder.line(&line, &mut events)?,
-            Self::OllamaGenerate(decoder) => decoder.line(&line, &mut events)?,
+            Self::Ollama(decoder) => decoder.line(&line, &mut events)?,
             Self::Chat(_) | Self::Completions(_) | Self::Responses(_) | Self::Anthropic(_) => {}
         }
         Ok(Piece { raw: line, events })

@@ -6,6 +6,8 @@ use domain::surface::Surface;
 
 use super::Ask;
 use crate::failure::ErrorBody;
+use crate::ollama::Form;
+use crate::openai::responses::echo::Echo;
 use crate::reply::{Event, ReplyContext};
 use crate::{anthropic, ollama, openai};
 
@@ -16,8 +18,7 @@ pub(super) enum Encoder {
     Completions(openai::completions::Encoder),
     Responses(Box<openai::responses::stream::Encoder>),
     Anthropic(anthropic::stream::Encoder),
-    OllamaChat(ollama::stream::Encoder),
-    OllamaGenerate(ollama::generate::Encoder),
+    Ollama(ollama::stream::Encoder),
 }
 
 macro_rules! each {
@@ -27,8 +28,7 @@ macro_rules! each {
             Encoder::Completions($encoder) => $call,
             Encoder::Responses($encoder) => $call,
             Encoder::Anthropic($encoder) => $call,
-            Encoder::OllamaChat($encoder) => $call,
-            Encoder::OllamaGenerate($encoder) => $call,
+            Encoder::Ollama($encoder) => $call,
         }
     };
 }
@@ -37,10 +37,9 @@ impl Encoder {
     pub(super) fn new(ask: &Ask, context: ReplyContext) -> Self {
         match ask.near {
             Surface::OpenaiCompletions => Self::Completions(openai::completions::Encoder::new(context)),
-            Surface::OpenaiResponses => Self::Responses(Box::new(openai::responses::stream::Encoder::new(
-                context,
-                openai::responses::Echo::of(&ask.object),
-            ))),
+            Surface::OpenaiResponses => {
+                Self::Responses(Box::new(openai::responses::stream::Encoder::new(context, echo(ask))))
+            }
             Surface::AnthropicMessages => {
                 let mut encoder = anthropic::stream::Encoder::new(context);
                 if let Ok(chat) = ask.chat() {
@@ -48,9 +47,9 @@ impl Encoder {
                 }
                 Self::Anthropic(encoder)
             }
-            Surface::OllamaChat => Self::OllamaChat(ollama::stream::Encoder::new(context)),
+            Surface::OllamaChat => Self::Ollama(ollama::stream::Encoder::new(context, Form::Chat)),
             Surface::OllamaGenerate | Surface::OllamaGenerateRaw => {
-                Self::OllamaGenerate(ollama::generate::Encoder::new(context))
+                Self::Ollama(ollama::stream::Encoder::new(context, Form::Generate))
             }
             _ => Self::Chat(openai::chat_stream::Encoder::new(context)),
         }
@@ -67,4 +66,9 @@ impl Encoder {
     pub(super) fn heartbeat(&mut self, out: &mut Vec<u8>) {
         each!(self, encoder => encoder.heartbeat(out));
     }
+}
+
+/// What a response repeats of its request. What cannot be repeated was refused when the request was sent on.
+pub(super) fn echo(ask: &Ask) -> Echo {
+    Echo::of(&ask.object).unwrap_or_default()
 }

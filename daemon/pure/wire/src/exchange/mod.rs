@@ -1,4 +1,4 @@
-//! One request through the house, as bytes: what a client asks ([`Ask`]), what an upstream is sent ([`Outgoing`]),
+//! One request through the house, as bytes: what a client asks ([`Ask`]), what an upstream is sent ([`Ask::outgoing`]),
 //! and the way back, whole ([`answer`]) or in pieces ([`Transcoder`]).
 //!
 //! Where client and upstream speak the same surface, bytes are passed on with only what must change; everything else
@@ -11,7 +11,7 @@ mod encoder;
 mod outgoing;
 mod transcoder;
 
-pub use answer::{Answer, BadAnswer, answer, error_body};
+pub use answer::{Answer, BadAnswer, answer, error_body, load_reply, whole_as_stream};
 pub use ask::Ask;
-pub use outgoing::Outgoing;
+pub use outgoing::NotSent;
 pub use transcoder::{Step, Transcoder};

@@ -7,6 +7,7 @@ use crate::chat::ChatRequest;
 use crate::completion::CompletionRequest;
 use crate::embedding::EmbeddingRequest;
 use crate::malformed::{Malformed, Uncarried};
+use crate::openai::server::Server;
 use crate::{anthropic, ollama, openai};
 
 /// Why a request cannot be sent on in the upstream's dialect.
@@ -21,12 +22,13 @@ pub enum NotSent {
 }
 
 impl Ask {
-    /// The body for an upstream that is called on `far` and calls the model `model`.
+    /// The body for an upstream that is called on `far` and calls the model `model`. `host` is the upstream's, since
+    /// servers of OpenAI's dialect differ in what they accept.
     ///
     /// # Errors
     /// The dialects differ and a member is wrong or has no counterpart.
-    pub fn outgoing(&self, far: Surface, model: &str) -> Result<Vec<u8>, NotSent> {
-        if far == self.near { Ok(self.passed(model)?) } else { self.translated(far, model) }
+    pub fn outgoing(&self, far: Surface, model: &str, host: &str) -> Result<Vec<u8>, NotSent> {
+        if far == self.near { Ok(self.passed(model)?) } else { self.translated(far, model, Server::of_host(host)) }
     }
 
     /// The client's own body with the upstream's model name, and usage asked for.
@@ -46,17 +48,19 @@ impl Ask {
         Ok(object.to_bytes())
     }
 
-    fn translated(&self, far: Surface, model: &str) -> Result<Vec<u8>, NotSent> {
+    fn translated(&self, far: Surface, model: &str, server: Server) -> Result<Vec<u8>, NotSent> {
         let body = match far {
-            Surface::OpenaiChat => openai::chat_request::encode(&self.chat()?, model)?,
+            Surface::OpenaiChat => openai::chat_request::encode(&self.chat()?, model, server)?,
             Surface::AnthropicMessages => anthropic::request::encode(&self.chat()?, model)?,
-            Surface::AnthropicCountTokens => anthropic::count_tokens::encode_request(&self.chat()?, model)?,
             Surface::OllamaChat => ollama::chat_request::encode(&self.chat()?, model)?,
             Surface::OpenaiCompletions => openai::completions::encode_request(&self.completion()?, model)?,
-            Surface::OllamaGenerateRaw => ollama::generate::encode_raw(&self.completion()?, model)?,
-            Surface::OpenaiEmbeddings => openai::embeddings::encode_request(&self.embedding()?, model)?,
-            Surface::OllamaEmbed => ollama::embed::encode_request(&self.embedding()?, model)?,
-            Surface::OpenaiResponses | Surface::OllamaGenerate | Surface::OllamaEmbeddings => {
+            Surface::OllamaGenerateRaw => ollama::generate::encode(&self.completion()?, model)?,
+            Surface::OpenaiEmbeddings => openai::embeddings::encode(&self.embedding()?, model)?,
+            Surface::OllamaEmbed => ollama::embed::encode(&self.embedding()?, model)?,
+            Surface::OpenaiResponses
+            | Surface::AnthropicCountTokens
+            | Surface::OllamaGenerate
+            | Surface::OllamaEmbeddings => {
                 return Err(Uncarried::new(far.path(), "nothing is translated into this surface").into());
             }
         };
@@ -86,14 +90,14 @@ impl Ask {
         if self.near == Surface::OllamaGenerateRaw {
             ollama::generate::decode_raw(&self.object)
         } else {
-            openai::completions::decode(&self.object)
+            openai::completions::decode_request(&self.object)
         }
     }
 
     fn embedding(&self) -> Result<EmbeddingRequest, Malformed> {
         match self.near {
             Surface::OllamaEmbed => ollama::embed::decode(&self.object),
-            Surface::OllamaEmbeddings => ollama::embed::decode_old(&self.object),
+            Surface::OllamaEmbeddings => ollama::embed::decode_legacy(&self.object),
             _ => openai::embeddings::decode(&self.object).map(|(request, _)| request),
         }
     }

@@ -1,0 +1,14 @@
+//! The body of `POST /v1/messages`.
+
+mod conversation;
+mod decode;
+mod encode;
+mod thinking;
+mod turns;
+
+pub(super) use decode::conversation;
+pub use decode::decode;
+pub use encode::{MAX_TOKENS_DEFAULT, encode};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! From neutral messages to Ollama's: one text, a list of pictures and a list of calls per message.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::chat::{Message, Part, Role, Tool};
+use crate::malformed::Uncarried;
+
+use super::{line, picture};
+
+/// Writes `messages`.
+pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
+    let mut names = BTreeMap::new();
+    let mut out = Vec::new();
+    for (position, message) in messages.iter().enumerate() {
+        let mut turn = Turn::default();
+        for (n, part) in message.parts.iter().enumerate() {
+            let at = || format!("messages[{position}].content[{n}]");
+            if let Part::ToolCall(call) = part {
+                names.insert(call.id.as_str(), call.name.as_str());
+            }
+            if let Part::ToolResult { call_id, name, content, .. } = part {
+                let name = name.as_deref().or_else(|| names.get(call_id.as_str()).copied());
+                out.push(result(call_id, name, content, &at)?);
+            } else {
+                turn.add(part, &at)?;
+            }
+        }
+        if message.role != Role::Tool && (!turn.is_empty() || !message.parts.iter().any(is_result)) {
+            out.push(turn.into_message(role(message.role)));
+        }
+    }
+    Ok(out)
+}
+
+const fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+const fn is_result(part: &Part) -> bool {
+    matches!(part, Part::ToolResult { .. })
+}
+
+fn result(call_id: &str, name: Option<&str>, content: &[Part], at: &impl Fn() -> String) -> Result<Value, Uncarried> {
+    let mut turn = Turn::default();
+    for part in content {
+        turn.add(part, at)?;
+    }
+    let mut message = turn.into_message("tool");
+    message["tool_call_id"] = call_id.into();
+    if let Some(name) = name {
+        message["tool_name"] = name.into();
+    }
+    Ok(message)
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    texts: Vec<String>,
+    thinking: String,
+    images: Vec<Value>,
+    calls: Vec<Value>,
+}
+
+impl Turn {
+    fn add(&mut self, part: &Part, at: &impl Fn() -> String) -> Result<(), Uncarried> {
+        match part {
+            Part::Text(text) | Part::Refusal(text) => self.texts.push(text.clone()),
+            Part::Image { source, .. } => self.images.push(picture::encode(source, at)?.into()),
+            Part::Thinking { text, .. } => self.thinking.push_str(text),
+            Part::ToolCall(call) => self.calls.push(line::call(call, self.calls.len())),
+            // Only its maker can read it: no other model has any use for it.
+            Part::RedactedThinking(_) => {}
+            Part::ToolResult { .. } => return Err(Uncarried::new(at(), "a tool result cannot hold another one")),
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.thinking.is_empty() && self.images.is_empty() && self.calls.is_empty()
+    }
+
+    fn into_message(self, role: &str) -> Value {
+        let mut message = Map::new();
+        let mut set = |name: &str, value: Value| message.insert(name.to_owned(), value);
+        set("role", role.into());
+        set("content", self.texts.join("\n").into());
+        if !self.thinking.is_empty() {
+            set("thinking", self.thinking.into());
+        }
+        if !self.images.is_empty() {
+            set("images", self.images.into());
+        }
+        if !self.calls.is_empty() {
+            set("tool_calls", self.calls.into());
+        }
+        message.into()
+    }
+}
+
+/// Writes `tools`. `strict` is left out: Ollama shows the schema to the model and checks nothing.
+pub(super) fn tools(tools: &[Tool]) -> Vec<Value> {
+    tools.iter().map(tool).collect()
+}
+
+fn tool(tool: &Tool) -> Value {
+    let parameters = tool.parameters.clone().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
+    let mut function = json!({"name": tool.name, "parameters": parameters});
+    if let Some(description) = &tool.description {
+        function["description"] = description.as_str().into();
+    }
+    json!({"type": "function", "function": function})
+}

@@ -1,0 +1,58 @@
+//! Where servers of this dialect differ in what they accept.
+
+use std::net::IpAddr;
+
+/// The families of servers that need different members for the same wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Server {
+    /// OpenAI itself, or Azure: knows `max_completion_tokens` for every model, and refuses `max_tokens` for reasoning
+    /// models and members that it does not know.
+    Openai,
+    /// Another cloud: knows `max_tokens` and `reasoning_effort`.
+    Cloud,
+    /// llama.cpp, vLLM, SGLang, LM Studio and the like: know `max_tokens` and `chat_template_kwargs`.
+    #[default]
+    Local,
+}
+
+impl Server {
+    /// Judges by the host of the upstream's address: OpenAI's and Azure's names are known, an IP address, a name without
+    /// a dot or one of a home network counts as local, all others as cloud.
+    #[must_use]
+    pub fn of_host(host: &str) -> Self {
+        let host = host.trim_end_matches('.').trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let ends = |names: &[&str]| names.iter().any(|name| host.ends_with(name));
+        if host == "api.openai.com" || ends(&[".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com"]) {
+            Self::Openai
+        } else if host.parse::<IpAddr>().is_ok()
+            || !host.contains('.')
+            || ends(&[".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".localhost"])
+        {
+            Self::Local
+        } else {
+            Self::Cloud
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_tell_the_family() {
+        for (host, want) in [
+            ("api.openai.com", Server::Openai),
+            ("eu.api.openai.com", Server::Openai),
+            ("my.openai.azure.com", Server::Openai),
+            ("127.0.0.1", Server::Local),
+            ("[::1]", Server::Local),
+            ("gpu-box", Server::Local),
+            ("gpu.lan", Server::Local),
+            ("openrouter.ai", Server::Cloud),
+            ("notapi.openai.com.evil.example", Server::Cloud),
+        ] {
+            assert_eq!(Server::of_host(host), want, "{host}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Times as text, like `2024-12-06T00:48:09.983619000Z`.
+
+use std::time::Duration;
+
+/// The last second of the year 9999: later ones have no place in the format.
+const LAST_S: u64 = 253_402_300_799;
+
+/// Writes a time since the Unix epoch in UTC with nanoseconds; years after 9999 become its last second.
+#[must_use]
+pub fn format(since_epoch: Duration) -> String {
+    let seconds = since_epoch.as_secs().min(LAST_S);
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    let nanos = since_epoch.subsec_nanos();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+}
+
+/// Reads a time as whole seconds since the Unix epoch; `None` for anything else and for times before it.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
+    let bytes = text.as_bytes();
+    let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let marks = [bytes.get(4)?, bytes.get(7)?, bytes.get(13)?, bytes.get(16)?];
+    if marks != [&b'-', &b'-', &b':', &b':'] || !matches!(bytes.get(10)?, b'T' | b't' | b' ') {
+        return None;
+    }
+    let sane = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    if !sane {
+        return None;
+    }
+    let local = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    u64::try_from(local - offset_s(bytes.get(19..)?)?).ok()
+}
+
+/// Seconds east of UTC, from what follows the seconds: an optional fraction, then `Z` or `±hh:mm`.
+fn offset_s(rest: &[u8]) -> Option<i64> {
+    let start = rest.iter().position(|byte| !matches!(byte, b'.' | b'0'..=b'9'))?;
+    let zone = rest.get(start..)?;
+    match *zone.first()? {
+        b'Z' | b'z' if zone.len() == 1 => Some(0),
+        sign @ (b'+' | b'-') if zone.len() == 6 => {
+            let east = digits(zone.get(1..3)?)? * 3_600 + digits(zone.get(4..6)?)? * 60;
+            Some(if sign == b'+' { east } else { -east })
+        }
+        _ => None,
+    }
+}
+
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+}
+
+/// Year, month and day of a day since 1970-01-01. Counts from 0000-03-01, so that leap days end a year.
+const fn civil(day: u64) -> (u64, u64, u64) {
+    let day = day + 719_468;
+    let era = day / 146_097;
+    let of_era = day % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400;
+    (if month <= 2 { year + 1 } else { year }, month, day)
+}
+
+/// Days from 1970-01-01 to a date of the years 0 to 9999.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let month = if month > 2 { month - 3 } else { month + 9 };
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_times() {
+        for (since_s, nanos, want) in [
+            (0, 0, "1970-01-01T00:00:00.000000000Z"),
+            (951_782_400, 1, "2000-02-29T00:00:00.000000001Z"),
+            (951_868_799, 999_999_999, "2000-02-29T23:59:59.999999999Z"),
+            (1_733_446_089, 983_619_000, "2024-12-06T00:48:09.983619000Z"),
+            (4_107_542_400, 0, "2100-03-01T00:00:00.000000000Z"),
+            (LAST_S, 0, "9999-12-31T23:59:59.000000000Z"),
+            (u64::MAX, 0, "9999-12-31T23:59:59.000000000Z"),
+        ] {
+            assert_eq!(format(Duration::new(since_s, nanos)), want);
+        }
+    }
+
+    #[test]
+    fn forms_that_servers_write() {
+        for (text, want) in [
+            ("2024-12-06T00:48:09.983619Z", Some(1_733_446_089)),
+            ("2024-12-06T00:48:09Z", Some(1_733_446_089)),
+            ("2024-12-05T17:48:09.1-07:00", Some(1_733_446_089)),
+            ("2024-12-06T02:18:09+01:30", Some(1_733_446_089)),
+            ("0001-01-01T00:00:00Z", None),
+            ("2024-13-06T00:48:09Z", None),
+            ("2024-12-06", None),
+            ("2024-12-06T00:48:09", None),
+            ("é024-12-06T00:48:09Z", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(text), want, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(since_s in 0..=LAST_S, nanos in 0_u32..1_000_000_000) {
+            prop_assert_eq!(seconds(&format(Duration::new(since_s, nanos))), Some(since_s));
+        }
+
+        #[test]
+        fn nothing_panics(text in ".{0,40}") {
+            let _ = seconds(&text);
+        }
+    }
+}

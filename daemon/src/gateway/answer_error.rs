@@ -1,0 +1,169 @@
+//! The one place of the endpoint that knows which failure has which HTTP status.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use domain::refusal::Refusal;
+use domain::surface::Dialect;
+use wire::exchange::NotSent;
+use wire::failure::{ErrorBody, FailureKind};
+use wire::malformed::Malformed;
+
+use crate::upstreams::{CallError, Fault};
+
+/// Why a request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    /// The body is not what the surface wants.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// The body is larger than allowed.
+    #[error("the request's body is larger than {} MiB; the owner can raise [endpoint] body_max_mib", .bytes_max >> 20)]
+    TooLarge { bytes_max: usize },
+    /// The body came too slowly.
+    #[error("no further byte of the request's body came within {} s", .waited.as_secs())]
+    SlowBody { waited: Duration },
+    /// The body is packed in a way that we do not know.
+    #[error("content-encoding {0:?} cannot be read here; send gzip, deflate or nothing")]
+    Encoding(String),
+    /// The body's end never came.
+    #[error("the request's body broke off: {0}")]
+    BrokenBody(String),
+    /// We decided not to serve it.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The upstream's dialect cannot carry it.
+    #[error("upstream {upstream} cannot take this request: {error}")]
+    NotSent { upstream: String, error: NotSent },
+    /// All upstreams failed; the last one so.
+    #[error("{error}{}", others(.attempts))]
+    Call { error: CallError, attempts: u32 },
+    /// There is no such path.
+    #[error("there is no {method} {path} here")]
+    NoSuchPath { method: String, path: String },
+    /// There is no such model.
+    #[error("{0}")]
+    NoSuchModel(Refusal),
+}
+
+fn others(attempts: &u32) -> String {
+    match attempts {
+        0 | 1 => String::new(),
+        2 => " (one other upstream failed before)".to_owned(),
+        more => format!(" ({} other upstreams failed before)", more - 1),
+    }
+}
+
+impl ServeError {
+    /// A word for metrics and logs.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::BrokenBody(_) => "malformed",
+            Self::TooLarge { .. } => "too_large",
+            Self::SlowBody { .. } => "slow_body",
+            Self::Encoding(_) => "encoding",
+            Self::Refused(refusal) | Self::NoSuchModel(refusal) => refusal.kind(),
+            Self::NotSent { .. } => "not_carried",
+            Self::Call { error, .. } => error.kind(),
+            Self::NoSuchPath { .. } => "no_such_path",
+        }
+    }
+
+    /// What the client is told.
+    pub(super) fn body(&self, request_id: Option<&str>) -> ErrorBody {
+        let (kind, code, param) = self.parts();
+        ErrorBody { kind, message: self.to_string(), code, param, request_id: request_id.map(str::to_owned) }
+    }
+
+    fn parts(&self) -> (FailureKind, Option<String>, Option<String>) {
+        let word = |text: &str| Some(text.to_owned());
+        match self {
+            Self::Malformed(malformed) => (FailureKind::InvalidRequest, None, Some(malformed.at.clone())),
+            Self::TooLarge { .. } => (FailureKind::TooLarge, None, None),
+            Self::SlowBody { .. } => (FailureKind::Timeout, None, None),
+            Self::Encoding(_) | Self::BrokenBody(_) => (FailureKind::InvalidRequest, None, None),
+            Self::NotSent { error: NotSent::Malformed(malformed), .. } => {
+                (FailureKind::InvalidRequest, None, Some(malformed.at.clone()))
+            }
+            Self::NotSent { error: NotSent::Uncarried(uncarried), .. } => {
+                (FailureKind::InvalidRequest, word("unsupported_parameter"), Some(uncarried.field.clone()))
+            }
+            Self::Refused(refusal) | Self::NoSuchModel(refusal) => match refusal {
+                Refusal::UnknownModel { .. } => (FailureKind::NotFound, word("model_not_found"), word("model")),
+                Refusal::NoModelNamed | Refusal::CannotServe { .. } => {
+                    (FailureKind::InvalidRequest, None, word("model"))
+                }
+                Refusal::Busy { .. } | Refusal::QueueFull { .. } => (FailureKind::Overloaded, None, None),
+                Refusal::PublicAddress | Refusal::ForeignHost { .. } => (FailureKind::Permission, None, None),
+            },
+            Self::Call { error, .. } => match &error.fault {
+                Fault::Status { failure, .. } | Fault::Reported(failure) => {
+                    (error.failure_kind(), failure.code.clone(), failure.param.clone())
+                }
+                Fault::Connect(_) | Fault::Timeout { .. } | Fault::Broken(_) | Fault::NotAnAnswer(_) => {
+                    (error.failure_kind(), word("upstream_error"), None)
+                }
+            },
+            Self::NoSuchPath { .. } => (FailureKind::NotFound, None, None),
+        }
+    }
+
+    /// When the client may come back.
+    fn retry_after(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after().map(|wait| wait.as_secs().max(1).to_string()),
+            Self::Call { error: CallError { fault: Fault::Status { retry_after, .. }, .. }, .. } => retry_after.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// The family of errors that a client of this path expects.
+pub(super) fn dialect_of(path: &str) -> Dialect {
+    if path.starts_with("/api/") {
+        Dialect::Ollama
+    } else if path.starts_with("/v1/messages") {
+        Dialect::Anthropic
+    } else {
+        Dialect::Openai
+    }
+}
+
+/// The error in the client's dialect.
+pub(super) fn respond(error: &ServeError, dialect: Dialect, request_id: Option<&str>) -> HttpResponse {
+    let body = error.body(request_id);
+    let mut response = HttpResponse::build(status(body.kind, dialect));
+    response.insert_header((CONTENT_TYPE, "application/json"));
+    if let Some(id) = request_id {
+        response.insert_header(("x-request-id", id));
+    }
+    if let Some(wait) = error.retry_after() {
+        response.insert_header((RETRY_AFTER, wait));
+    }
+    response.body(match dialect {
+        Dialect::Openai => wire::openai::error::encode(&body),
+        Dialect::Anthropic => wire::anthropic::error::encode(&body),
+        Dialect::Ollama => wire::ollama::error::encode(&body),
+    })
+}
+
+fn status(kind: FailureKind, dialect: Dialect) -> StatusCode {
+    match kind {
+        FailureKind::InvalidRequest | FailureKind::ContextLength => StatusCode::BAD_REQUEST,
+        FailureKind::Authentication => StatusCode::UNAUTHORIZED,
+        FailureKind::Permission => StatusCode::FORBIDDEN,
+        FailureKind::NotFound => StatusCode::NOT_FOUND,
+        FailureKind::Quota => StatusCode::PAYMENT_REQUIRED,
+        FailureKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        FailureKind::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+        FailureKind::Overloaded if dialect == Dialect::Anthropic => {
+            StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+        }
+        FailureKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        FailureKind::Upstream => StatusCode::BAD_GATEWAY,
+        FailureKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,39 @@
+//! Who may come in: looked at before anything of a request is read.
+
+use std::net::SocketAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HOST;
+use domain::access::is_local_host;
+use domain::config::Endpoint;
+use domain::refusal::Refusal;
+
+/// The two ends of a client's connection, noted when it was accepted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+/// Longest part of a foreign host name that is repeated to the client.
+const HOST_CHARS_MAX: usize = 100;
+
+/// Lets the LAN in and strangers not.
+///
+/// # Errors
+/// The address is public, or the request was meant for a host name of the Internet.
+pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<(), Refusal> {
+    let Some(peer) = request.conn_data::<Peer>() else { return Err(Refusal::PublicAddress) };
+    if !endpoint.access.permits(peer.peer.ip(), Some(peer.local.ip())) {
+        return Err(Refusal::PublicAddress);
+    }
+    // HTTP/2 names the host in the URI instead.
+    let host = match request.headers().get(HOST) {
+        Some(value) => value.to_str().unwrap_or("?"),
+        None => request.uri().host().unwrap_or_default(),
+    };
+    if !is_local_host(host, &endpoint.host_names) && !endpoint.access.allow_public {
+        return Err(Refusal::ForeignHost { host: host.chars().take(HOST_CHARS_MAX).collect() });
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! One request on its way through the upstreams of its route.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use bytes::Bytes;
+use domain::catalogue::Target;
+use domain::route::{Leg, choose};
+use domain::surface::Surface;
+use domain::upstream::UpstreamKind;
+use tracing::debug;
+use wire::exchange::{Ask, NotSent};
+use wire::reply::ReplyContext;
+
+use super::answer_error::ServeError;
+use super::settle::{Phase, Settlement};
+use super::{Gateway, forward};
+use crate::live::Snapshot;
+use crate::meter::Permit;
+use crate::upstreams::{CallError, Fault, Outbound, Reply};
+
+/// A request that is being served. Dropping it gives its place back, ends its upstream call and settles it.
+pub(super) struct Job {
+    pub(super) gateway: Rc<Gateway>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) request: HttpRequest,
+    pub(super) request_id: String,
+    pub(super) ask: Ask,
+    pub(super) settlement: Settlement,
+    pub(super) created_ms: u64,
+    permit: Option<Permit>,
+    legs: Vec<Leg>,
+    /// The leg to try next.
+    next: usize,
+    /// All legs failed once and are tried again.
+    second_round: bool,
+    failure: Option<ServeError>,
+}
+
+/// An upstream that has accepted the request.
+pub(super) struct Live {
+    pub(super) leg: Leg,
+    pub(super) reply: Reply,
+}
+
+/// Longest `Retry-After` that is waited out here instead of by the client.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
+
+impl Job {
+    pub(super) fn new(
+        gateway: Rc<Gateway>,
+        snapshot: Arc<Snapshot>,
+        request: HttpRequest,
+        request_id: String,
+        ask: Ask,
+        settlement: Settlement,
+    ) -> Self {
+        let created_ms = gateway.clock.unix_ms();
+        Self {
+            gateway,
+            snapshot,
+            request,
+            request_id,
+            ask,
+            settlement,
+            created_ms,
+            permit: None,
+            legs: Vec::new(),
+            next: 0,
+            second_round: false,
+            failure: None,
+        }
+    }
+
+    /// Admit, choose, call: up to the first upstream that accepts.
+    ///
+    /// # Errors
+    /// No place, no route, or no upstream accepts.
+    pub(super) async fn begin(&mut self) -> Result<Live, ServeError> {
+        let endpoint = &self.snapshot.config.endpoint;
+        let waiting = Instant::now();
+        self.permit = Some(self.gateway.meter.admit(endpoint).await?);
+        self.settlement.queued = waiting.elapsed();
+        self.settlement.phase = Phase::Calling;
+        self.legs = choose(self.ask.near, &self.ask.wish, &self.snapshot.config, &self.snapshot.catalogue)?.legs;
+        self.next_live().await
+    }
+
+    /// Calls the upstreams that are left until one accepts.
+    ///
+    /// # Errors
+    /// None is left, or one failed in a way in which every other would.
+    pub(super) async fn next_live(&mut self) -> Result<Live, ServeError> {
+        loop {
+            while let Some(leg) = self.legs.get(self.next).cloned() {
+                self.next += 1;
+                match self.call(&leg).await {
+                    Ok(reply) => {
+                        self.settlement.phase = Phase::Prefill;
+                        return Ok(Live { leg, reply });
+                    }
+                    Err(ServeError::Call { error, .. }) => self.failed(error)?,
+                    Err(error) => self.failure = Some(error),
+                }
+            }
+            if !self.wait_for_second_round().await {
+                return Err(self.failure.take().unwrap_or(ServeError::Refused(domain::refusal::Refusal::NoModelNamed)));
+            }
+        }
+    }
+
+    /// Notes that an upstream failed.
+    ///
+    /// # Errors
+    /// No other upstream would do better.
+    pub(super) fn failed(&mut self, error: CallError) -> Result<(), ServeError> {
+        self.gateway.metrics.failed(&error.upstream, error.kind());
+        let may_retry = error.may_retry();
+        debug!(request.id = %self.request_id, upstream = %error.upstream, kind = error.kind(), error = %error, "attempt failed");
+        let error = ServeError::Call { error, attempts: self.settlement.attempts };
+        if may_retry {
+            self.failure = Some(error);
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// When the last upstream said that it will be free in a moment, waits for it once.
+    async fn wait_for_second_round(&mut self) -> bool {
+        let Some(ServeError::Call { error, .. }) = &self.failure else { return false };
+        let Fault::Status { retry_after: Some(wait), .. } = &error.fault else { return false };
+        let Ok(wait) = wait.parse().map(Duration::from_secs) else { return false };
+        if self.second_round || wait > RETRY_WAIT_MAX {
+            return false;
+        }
+        self.second_round = true;
+        self.next = 0;
+        tokio::time::sleep(wait).await;
+        true
+    }
+
+    async fn call(&mut self, leg: &Leg) -> Result<Reply, ServeError> {
+        self.settlement.attempts += 1;
+        self.settlement.phase = Phase::Calling;
+        self.settlement.upstream.clone_from(&leg.target.upstream);
+        self.settlement.model = self.label(&leg.target);
+        let snapshot = self.snapshot.clone();
+        let Some(upstream) = snapshot.config.upstream(&leg.target.upstream) else {
+            let refusal = domain::refusal::Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
+            return Err(refusal.into());
+        };
+        let body = self
+            .ask
+            .outgoing(leg.far, &leg.target.model)
+            .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
+        let mut path = leg.far.path().to_owned();
+        if upstream.kind == UpstreamKind::Anthropic && self.request.query_string() == "beta=true" {
+            path.push_str("?beta=true");
+        }
+        let outbound = Outbound {
+            path,
+            body: Some(Bytes::from(body)),
+            headers: forward::headers(&self.request, &self.request_id, leg.far.dialect()),
+            stream: self.ask.stream,
+        };
+        let attempts = self.settlement.attempts;
+        self.gateway.clients.call(upstream, outbound).await.map_err(|error| ServeError::Call { error, attempts })
+    }
+
+    /// Metrics name only models that are known, so that clients cannot make up labels.
+    fn label(&self, target: &Target) -> String {
+        if self.snapshot.catalogue.info(target).is_some() { target.model.clone() } else { "other".to_owned() }
+    }
+
+    /// Whether only an estimate is to be had: nothing there counts tokens.
+    pub(super) fn counts_here(&self, leg: &Leg) -> bool {
+        let kind = self.snapshot.config.upstream(&leg.target.upstream).map(|upstream| upstream.kind);
+        leg.far == Surface::AnthropicCountTokens && kind == Some(UpstreamKind::Ollama)
+    }
+
+    /// What encoders need to know.
+    pub(super) fn context(&self) -> ReplyContext {
+        ReplyContext {
+            unique: self.gateway.clock.unique(),
+            model: self.ask.model().to_owned(),
+            created_ms: self.created_ms,
+            include_usage: self.ask.include_usage,
+        }
+    }
+
+    /// An error of an upstream of this job.
+    pub(super) fn call_error(&self, live: &Live, fault: Fault) -> CallError {
+        CallError { upstream: live.leg.target.upstream.clone(), fault }
+    }
+}

@@ -1,0 +1,35 @@
+//! The LLM endpoint. One request is one line: admit → choose → call → relay → settle (see `serve`).
+
+mod answer_error;
+mod catalogue;
+mod forward;
+mod guard;
+mod job;
+mod ops;
+mod origin;
+mod read;
+mod relay;
+mod routes;
+mod serve;
+mod settle;
+
+use std::sync::Arc;
+
+use crate::edges::Clock;
+use crate::live::Live;
+use crate::meter::Meter;
+use crate::metrics::Metrics;
+use crate::upstreams::Clients;
+
+pub(crate) use guard::Peer;
+pub(crate) use routes::configure;
+
+/// What a worker needs to serve.
+pub(crate) struct Gateway {
+    pub(crate) live: Arc<Live>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clients: Clients,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
+}

@@ -1,0 +1,33 @@
+//! Health, readiness and metrics.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::Gateway;
+
+/// The process answers.
+pub(super) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// Requests can be served; not so while starting and draining.
+pub(super) async fn readyz(request: HttpRequest) -> HttpResponse {
+    let ready = request.app_data::<Rc<Gateway>>().is_some_and(|gateway| gateway.ready.load(Ordering::Relaxed));
+    if ready {
+        HttpResponse::Ok().content_type("text/plain").body("ready\n")
+    } else {
+        HttpResponse::ServiceUnavailable().content_type("text/plain").body("starting or stopping\n")
+    }
+}
+
+/// Everything that is counted, for Prometheus.
+pub(super) async fn metrics(request: HttpRequest) -> HttpResponse {
+    let Some(gateway) = request.app_data::<Rc<Gateway>>() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(gateway.metrics.text())
+}

@@ -1,0 +1,162 @@
+//! The line that every request goes: admit → choose → call → relay → settle.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use domain::surface::{Dialect, Surface};
+use wire::exchange::{Ask, BadAnswer, answer};
+
+use super::answer_error::{ServeError, respond};
+use super::job::{Job, Live};
+use super::settle::Settlement;
+use super::{Gateway, count, forward, guard, read, relay};
+use crate::upstreams::Fault;
+
+/// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Serves one request.
+pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let started = Instant::now();
+    let Some(gateway) = request.app_data::<Rc<Gateway>>().cloned() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let request_id = forward::request_id(request.headers()).unwrap_or_else(|| gateway.clock.unique());
+    let settlement = Settlement::new(gateway.metrics.clone(), &request_id, surface, started);
+    let served = match read_ask(&gateway, surface, &request, payload, settlement).await {
+        Ok((ask, settlement)) => {
+            let job = Job::new(gateway, request, request_id.clone(), ask, settlement);
+            if job.ask.stream { stream(job).await } else { whole(job).await }
+        }
+        Err(error) => Err(error),
+    };
+    served.unwrap_or_else(|error| respond(&error, surface.dialect(), Some(&request_id)))
+}
+
+/// Lets the request in and reads it.
+async fn read_ask(
+    gateway: &Gateway,
+    surface: Surface,
+    request: &HttpRequest,
+    payload: web::Payload,
+    mut settlement: Settlement,
+) -> Result<(Ask, Settlement), ServeError> {
+    let snapshot = gateway.live.now();
+    let endpoint = &snapshot.config.endpoint;
+    let asked = async {
+        guard::check(request, endpoint)?;
+        let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
+        Ok(Ask::read(surface, &body)?)
+    };
+    let asked: Result<Ask, ServeError> = asked.await;
+    match asked {
+        Ok(ask) => Ok((ask, settlement)),
+        Err(error) => {
+            settlement.fail(error.kind());
+            Err(error)
+        }
+    }
+}
+
+/// Serves an answer in one piece.
+async fn whole(mut job: Job) -> Result<HttpResponse, ServeError> {
+    let served = whole_answer(&mut job).await;
+    match &served {
+        Ok(_) => job.settlement.complete(),
+        Err(error) => job.settlement.fail(error.kind()),
+    }
+    served
+}
+
+async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
+    if job.ask.near == Surface::AnthropicCountTokens {
+        return count::tokens(job).await;
+    }
+    let mut live = job.begin().await?;
+    loop {
+        match read_answer(job, &mut live).await {
+            Ok(response) => return Ok(response),
+            Err(fault) => {
+                let error = job.call_error(&live, fault);
+                job.failed(error)?;
+                live = job.next_live().await?;
+            }
+        }
+    }
+}
+
+/// Reads one upstream's whole answer and turns it into the client's.
+pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<HttpResponse, Fault> {
+    let body = live.reply.body.collect(ANSWER_BYTES_MAX).await?;
+    let answered = answer(&job.ask, live.leg.far, &body, &job.context(), job.settlement.elapsed());
+    let answered = answered.map_err(|bad| match bad {
+        BadAnswer::Malformed(malformed) => Fault::NotAnAnswer(malformed.to_string()),
+        BadAnswer::Failed(failure) => Fault::Reported(failure),
+    })?;
+    job.settlement.usage = answered.usage;
+    let mut response = HttpResponse::Ok();
+    headers(&mut response, job, Some(live));
+    response.insert_header((CONTENT_TYPE, "application/json"));
+    Ok(response.body(answered.body))
+}
+
+/// The beginning of a stream: the first upstream that accepts.
+pub(super) type Beginning = Pin<Box<dyn Future<Output = (Job, Result<Live, ServeError>)>>>;
+
+/// Serves an answer in pieces. Errors that come before the first sign of life still have their HTTP status.
+async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
+    let mut response = HttpResponse::Ok();
+    let signs = relay::Signs::new(&job);
+    let mut beginning: Beginning = Box::pin(async move {
+        let mut job = job;
+        let live = job.begin().await;
+        (job, live)
+    });
+    let begun = tokio::select! {
+        biased;
+        begun = &mut beginning => Some(begun),
+        () = tokio::time::sleep(signs.heartbeat_every) => None,
+    };
+    let first = match begun {
+        Some((mut job, Err(error))) => {
+            job.settlement.fail(error.kind());
+            return Err(error);
+        }
+        Some((job, Ok(live))) => {
+            headers(&mut response, &job, Some(&live));
+            relay::First::Begun(Box::new((job, live)))
+        }
+        None => {
+            response.insert_header(("x-request-id", signs.request_id.as_str()));
+            relay::First::Waiting(beginning)
+        }
+    };
+    response.insert_header((
+        CONTENT_TYPE,
+        match signs.dialect {
+            Dialect::Ollama => "application/x-ndjson",
+            Dialect::Openai | Dialect::Anthropic => "text/event-stream; charset=utf-8",
+        },
+    ));
+    response.insert_header((CACHE_CONTROL, "no-cache"));
+    // nginx in front of us would collect the stream otherwise.
+    response.insert_header(("x-accel-buffering", "no"));
+    Ok(response.streaming(relay::relay(first, signs)))
+}
+
+/// The headers that every answer has.
+pub(super) fn headers(response: &mut HttpResponseBuilder, job: &Job, live: Option<&Live>) {
+    response.insert_header(("x-request-id", job.request_id.as_str()));
+    if let Some(live) = live {
+        // Names of the config are header-safe; a model's name may not be and is then left out.
+        response.insert_header(("x-airlane-upstream", live.leg.target.upstream.as_str()));
+        response.insert_header(("x-airlane-model", live.leg.target.model.as_str()));
+    }
+    let queued = job.settlement.queued.as_secs_f64() * 1_000.0;
+    let upstream = (job.settlement.elapsed().as_secs_f64() * 1_000.0 - queued).max(0.0);
+    response.insert_header(("server-timing", format!("queue;dur={queued:.1}, upstream;dur={upstream:.1}")));
+}

@@ -1,0 +1,61 @@
+//! What is true now: one immutable snapshot that everyone reads and one task writes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use domain::catalogue::Catalogue;
+use domain::config::Config;
+use tokio::sync::watch;
+
+/// One state of the house. A request uses one from start to end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) config: Arc<Config>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) upstreams: Vec<UpstreamState>,
+    /// Every upstream has been asked at least once.
+    pub(crate) first_round_over: bool,
+}
+
+/// How an upstream does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UpstreamState {
+    pub(crate) name: String,
+    /// It has been asked for its models.
+    pub(crate) asked: bool,
+    /// Why it did not answer when it was last asked.
+    pub(crate) error: Option<String>,
+    /// Models it told.
+    pub(crate) models: usize,
+}
+
+/// The current snapshot.
+pub(crate) struct Live {
+    current: ArcSwap<Snapshot>,
+    first_round: watch::Sender<bool>,
+}
+
+impl Live {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        let snapshot = Snapshot { config, ..Snapshot::default() };
+        Self { current: ArcSwap::from_pointee(snapshot), first_round: watch::Sender::new(false) }
+    }
+
+    /// The snapshot to use from here on.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        let over = snapshot.first_round_over;
+        self.current.store(Arc::new(snapshot));
+        self.first_round.send_if_modified(|known| over && !std::mem::replace(known, over));
+    }
+
+    /// Waits until every upstream has been asked once.
+    pub(crate) async fn first_round(&self) {
+        let mut receiver = self.first_round.subscribe();
+        // The sender lives as long as `self`.
+        let _ = receiver.wait_for(|over| *over).await;
+    }
+}

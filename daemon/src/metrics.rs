@@ -1,0 +1,179 @@
+//! Counters and histograms for Prometheus. Labels are bounded: names from the config and fixed words only.
+
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use domain::usage::Usage;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Where a request went and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    surface: &'static str,
+    upstream: String,
+    model: String,
+    outcome: &'static str,
+}
+
+/// A place that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Place {
+    upstream: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenKind {
+    upstream: String,
+    model: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorKind {
+    upstream: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: &'static str,
+}
+
+type Seconds = Family<Place, Histogram, fn() -> Histogram>;
+
+/// All of Airlane's metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Outcome, Counter>,
+    tokens: Family<TokenKind, Counter>,
+    errors: Family<ErrorKind, Counter>,
+    cancelled: Family<Phase, Counter>,
+    duration: Seconds,
+    first_token: Seconds,
+    between_tokens: Seconds,
+    /// Requests that are being served.
+    pub(crate) in_flight: Gauge<i64, AtomicI64>,
+    /// Requests that wait for a place.
+    pub(crate) waiting: Gauge<i64, AtomicI64>,
+    /// Whether an upstream answered when it was last asked for its models.
+    reachable: Family<Place, Gauge>,
+}
+
+/// What is counted when a request has ended.
+pub(crate) struct Ended<'a> {
+    pub(crate) surface: &'static str,
+    pub(crate) upstream: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) outcome: &'static str,
+    pub(crate) total: Duration,
+    /// Time to the first visible token of a stream.
+    pub(crate) first_token: Option<Duration>,
+    /// Mean time between visible pieces of a stream.
+    pub(crate) between_tokens: Option<Duration>,
+    pub(crate) usage: Usage,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("airlane");
+        let long = || Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
+        let short = || Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0]);
+        let metrics = Self {
+            requests: Family::default(),
+            tokens: Family::default(),
+            errors: Family::default(),
+            cancelled: Family::default(),
+            duration: Family::new_with_constructor(long),
+            first_token: Family::new_with_constructor(long),
+            between_tokens: Family::new_with_constructor(short),
+            in_flight: Gauge::default(),
+            waiting: Gauge::default(),
+            reachable: Family::default(),
+            registry: Registry::default(),
+        };
+        let seconds = || Unit::Seconds;
+        registry.register("requests", "Requests that have ended", metrics.requests.clone());
+        registry.register("tokens", "Tokens as the upstreams counted them", metrics.tokens.clone());
+        registry.register("upstream_errors", "Failed attempts, by what failed", metrics.errors.clone());
+        registry.register("cancelled", "Requests whose client left, by phase", metrics.cancelled.clone());
+        registry.register_with_unit("request_duration", "Whole request", seconds(), metrics.duration.clone());
+        registry.register_with_unit("time_to_first_token", "To the first visible token", seconds(), metrics.first_token.clone());
+        registry.register_with_unit(
+            "inter_token",
+            "Mean time between visible pieces of one stream",
+            seconds(),
+            metrics.between_tokens.clone(),
+        );
+        registry.register("requests_in_flight", "Requests that are being served", metrics.in_flight.clone());
+        registry.register("requests_waiting", "Requests that wait for a place", metrics.waiting.clone());
+        registry.register("upstream_reachable", "1 if the upstream answered when last asked", metrics.reachable.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// Counts a request that has ended.
+    pub(crate) fn ended(&self, ended: &Ended<'_>) {
+        let place = || Place { upstream: ended.upstream.to_owned(), model: ended.model.to_owned() };
+        self.requests
+            .get_or_create(&Outcome {
+                surface: ended.surface,
+                upstream: ended.upstream.to_owned(),
+                model: ended.model.to_owned(),
+                outcome: ended.outcome,
+            })
+            .inc();
+        if ended.upstream.is_empty() {
+            return;
+        }
+        self.duration.get_or_create(&place()).observe(ended.total.as_secs_f64());
+        if let Some(first) = ended.first_token {
+            self.first_token.get_or_create(&place()).observe(first.as_secs_f64());
+        }
+        if let Some(between) = ended.between_tokens {
+            self.between_tokens.get_or_create(&place()).observe(between.as_secs_f64());
+        }
+        for (kind, count) in [
+            ("input", ended.usage.input),
+            ("output", ended.usage.output),
+            ("cached_read", ended.usage.cached_read),
+            ("cache_write", ended.usage.cache_write),
+            ("reasoning", ended.usage.reasoning),
+        ] {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                let labels =
+                    TokenKind { upstream: ended.upstream.to_owned(), model: ended.model.to_owned(), kind };
+                self.tokens.get_or_create(&labels).inc_by(count);
+            }
+        }
+    }
+
+    /// Counts a failed attempt.
+    pub(crate) fn failed(&self, upstream: &str, kind: &'static str) {
+        self.errors.get_or_create(&ErrorKind { upstream: upstream.to_owned(), kind }).inc();
+    }
+
+    /// Counts a request whose client left.
+    pub(crate) fn cancelled(&self, phase: &'static str) {
+        self.cancelled.get_or_create(&Phase { phase }).inc();
+    }
+
+    /// Notes whether an upstream answers.
+    pub(crate) fn reachable(&self, upstream: &str, reachable: bool) {
+        let labels = Place { upstream: upstream.to_owned(), model: String::new() };
+        self.reachable.get_or_create(&labels).set(i64::from(reachable));
+    }
+
+    /// Everything in the text format.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing into a String does not fail.
+        let _ = encode(&mut out, &self.registry);
+        out
+    }
+}

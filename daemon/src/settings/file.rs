@@ -1,0 +1,148 @@
+//! TOML text to `Draft`.
+
+use std::path::Path;
+
+use domain::config::{
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, LogDraft, UpstreamDraft,
+};
+use domain::secret::Secret;
+use toml::de::DeTable;
+
+use super::Located;
+use super::reader::{Notes, Table};
+
+/// A file as read.
+pub(crate) struct Read {
+    /// What could be read.
+    pub(crate) draft: Draft,
+    /// Syntax errors, unknown keys, values of a wrong type, variables and files that are not there.
+    pub(crate) problems: Vec<Located>,
+    /// Path of each key and the line on which it stands.
+    pub(crate) lines: Vec<(String, usize)>,
+}
+
+/// Reads a config file's text. `dir` is where relative file names start.
+pub(crate) fn read_draft(text: &str, dir: &Path) -> Read {
+    let mut notes = Notes::new(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let line = notes.line(error.span().map_or(0, |span| span.start));
+        notes.problem("", line, error.message());
+    }
+    let draft = if errors.is_empty() { draft(table.into_inner(), dir, &mut notes) } else { Draft::default() };
+    Read { draft, problems: notes.problems, lines: notes.lines }
+}
+
+fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
+    let mut root = Table::new(String::new(), 1, table, notes);
+    let draft = Draft {
+        endpoint: section(&mut root, "endpoint", endpoint),
+        console: section(&mut root, "console", |table| ConsoleDraft { listen: table.take_texts("listen") }),
+        data: section(&mut root, "data", |table| DataDraft { dir: table.take_text("dir") }),
+        log: section(&mut root, "log", |table| LogDraft {
+            format: table.take_text("format"),
+            level: table.take_text("level"),
+        }),
+        discovery: section(&mut root, "discovery", |table| DiscoveryDraft {
+            enabled: table.take("enabled"),
+            refresh_s: table.take("refresh_s"),
+        }),
+        upstreams: root.each_table("upstream", |table| upstream(table, dir)),
+        aliases: root.each_table("alias", |table| AliasDraft {
+            name: table.take_text("name"),
+            models: table.take_texts("models"),
+        }),
+    };
+    root.finish();
+    draft
+}
+
+fn section<T: Default>(root: &mut Table<'_, '_>, key: &'static str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> T {
+    let Some(mut table) = root.take_table(key) else { return T::default() };
+    let value = read(&mut table);
+    table.finish();
+    value
+}
+
+fn endpoint(table: &mut Table<'_, '_>) -> EndpointDraft {
+    EndpointDraft {
+        listen: table.take_texts("listen"),
+        ollama_listen: table.take_texts("ollama_listen"),
+        tls_cert: table.take_text("tls_cert"),
+        tls_key: table.take_text("tls_key"),
+        allow_public: table.take("allow_public"),
+        allow_networks: table.take_texts("allow_networks"),
+        host_names: table.take_texts("host_names"),
+        cors_origins: table.take_texts("cors_origins"),
+        body_max_mib: table.take("body_max_mib"),
+        max_concurrent: table.take("max_concurrent"),
+        max_waiting: table.take("max_waiting"),
+        max_connections: table.take("max_connections"),
+        queue_wait_s: table.take("queue_wait_s"),
+        heartbeat_s: table.take("heartbeat_s"),
+        client_timeout_s: table.take("client_timeout_s"),
+        drain_s: table.take("drain_s"),
+        workers: table.take("workers"),
+    }
+}
+
+fn upstream(table: &mut Table<'_, '_>, dir: &Path) -> UpstreamDraft {
+    let headers = table.take_table("headers").map(Table::take_all_texts).unwrap_or_default();
+    UpstreamDraft {
+        name: table.take_text("name"),
+        kind: table.take_text("kind"),
+        url: table.take_text("url"),
+        key: key(table, dir),
+        headers: headers.into_iter().map(|(name, value)| (name, Secret::new(&value))).collect(),
+        models: table.take_texts("models"),
+        responses: table.take("responses"),
+        ca_file: table.take_text("ca_file").map(|file| dir.join(file).display().to_string()),
+        connect_timeout_s: table.take("connect_timeout_s"),
+        first_byte_timeout_s: table.take("first_byte_timeout_s"),
+        idle_timeout_s: table.take("idle_timeout_s"),
+        tokens_per_s: table.take("tokens_per_s"),
+    }
+}
+
+/// Largest file that is still taken for a key.
+const KEY_BYTES_MAX: usize = 16 * 1024;
+
+fn key(table: &mut Table<'_, '_>, dir: &Path) -> Option<Secret> {
+    let text = table.take_text("key");
+    let variable = table.take_text("key_env");
+    let file = table.take_text("key_file");
+    let given = [("key", text.is_some()), ("key_env", variable.is_some()), ("key_file", file.is_some())];
+    let given: Vec<&str> = given.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| *key).collect();
+    if let [_, second, ..] = given[..] {
+        table.problem(second, format!("only one of {} can be given", given.join(", ")));
+        return None;
+    }
+    let key = match (text, variable, file) {
+        (Some(text), _, _) => text,
+        (_, Some(variable), _) => match std::env::var(&variable) {
+            Ok(value) => value,
+            Err(_) => {
+                table.problem("key_env", format!("the environment has no variable {variable}"));
+                return None;
+            }
+        },
+        (_, _, Some(file)) => match std::fs::read_to_string(dir.join(&file)) {
+            Ok(text) if text.len() <= KEY_BYTES_MAX => text,
+            Ok(_) => {
+                table.problem("key_file", format!("{file} is larger than {KEY_BYTES_MAX} bytes: this is no key"));
+                return None;
+            }
+            Err(error) => {
+                table.problem("key_file", format!("{file} cannot be read: {error}"));
+                return None;
+            }
+        },
+        (None, None, None) => return None,
+    };
+    let secret = Secret::new(&key);
+    if secret.reveal().is_empty() || !secret.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
+        table.problem(given.first().copied().unwrap_or("key"), "is empty or holds letters that no key has");
+        return None;
+    }
+    Some(secret)
+}

@@ -1,0 +1,152 @@
+//! The config file: read, checked, watched.
+//!
+//! A file becomes a [`Draft`] here and a `Config` in `domain`; every problem carries the line it stands on.
+
+mod file;
+mod reader;
+mod watch;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use domain::config::{Config, Draft, check};
+
+pub(crate) use file::read_draft;
+pub(crate) use watch::watch;
+
+/// What the command line puts in the place of the file's values.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    /// `--listen`
+    pub(crate) listen: Vec<String>,
+    /// `--console`
+    pub(crate) console: Vec<String>,
+    /// `--data`
+    pub(crate) data: Option<String>,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    /// The file; without one, everything has its default and upstreams are discovered.
+    pub(crate) file: Option<PathBuf>,
+    /// The command line.
+    pub(crate) overrides: Overrides,
+}
+
+impl Source {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All problems at once, or the reason why the file cannot be read.
+    pub(crate) fn load(&self) -> Result<Config, Problems> {
+        let (mut draft, mut lines) = match &self.file {
+            None => (Draft::default(), Vec::new()),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
+                let read = read_draft(&text, path.parent().unwrap_or(Path::new(".")));
+                if !read.problems.is_empty() {
+                    // Values that could not be read hide what check() would say of them, but not of the others.
+                    let mut problems = read.problems;
+                    let checked = check(&read.draft).err().unwrap_or_default();
+                    for problem in checked {
+                        if !problems.iter().any(|known| known.path == problem.path) {
+                            problems.push(Located::find(problem, &read.lines));
+                        }
+                    }
+                    return Err(Problems { file: Some(path.clone()), problems });
+                }
+                (read.draft, read.lines)
+            }
+        };
+        self.overrides.apply(&mut draft, &mut lines);
+        check(&draft).map_err(|problems| Problems {
+            file: self.file.clone(),
+            problems: problems.into_iter().map(|problem| Located::find(problem, &lines)).collect(),
+        })
+    }
+}
+
+impl Overrides {
+    fn apply(&self, draft: &mut Draft, lines: &mut Vec<(String, usize)>) {
+        let mut forget = |path: &str| lines.retain(|(known, _)| !known.starts_with(path));
+        if !self.listen.is_empty() {
+            draft.endpoint.listen = Some(self.listen.clone());
+            forget("endpoint.listen");
+        }
+        if !self.console.is_empty() {
+            draft.console.listen = Some(self.console.clone());
+            forget("console.listen");
+        }
+        if let Some(dir) = &self.data {
+            draft.data.dir = Some(dir.clone());
+            forget("data.dir");
+        }
+    }
+}
+
+/// A problem with the line on which its key stands; `None` for a key that is missing or came from the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) path: String,
+    pub(crate) line: Option<usize>,
+    pub(crate) message: String,
+}
+
+impl Located {
+    /// Finds the line of the problem's key, or else of the table in which it is missing.
+    fn find(problem: domain::config::Problem, lines: &[(String, usize)]) -> Self {
+        let mut path = problem.path.as_str();
+        let line = loop {
+            if let Some((_, line)) = lines.iter().find(|(known, _)| known == path) {
+                break Some(*line);
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => break None,
+            }
+        };
+        Self { line, message: problem.message, path: problem.path }
+    }
+}
+
+/// Why there is no config.
+#[derive(Debug)]
+pub(crate) struct Problems {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) problems: Vec<Located>,
+}
+
+impl Problems {
+    fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        let message = match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file; give its path with --config".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+            _ => error.to_string(),
+        };
+        Self {
+            file: Some(path.to_owned()),
+            problems: vec![Located { path: String::new(), line: None, message }],
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.as_ref().map_or_else(|| "command line".to_owned(), |file| file.display().to_string());
+        for (position, problem) in self.problems.iter().enumerate() {
+            if position > 0 {
+                writeln!(formatter)?;
+            }
+            let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let path = if problem.path.is_empty() { String::new() } else { format!(" {}", problem.path) };
+            write!(formatter, "{file}{line}:{path}: {}", problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

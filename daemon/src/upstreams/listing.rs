@@ -1,0 +1,136 @@
+//! Asks an upstream which models it has.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::catalogue::{Capabilities, ModelInfo};
+use domain::upstream::{Upstream, UpstreamKind};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::call::{CallError, Fault, Outbound};
+use super::client::Clients;
+use super::loopback;
+
+/// Largest listing that is read: OpenRouter's is about 1 MiB.
+const LISTING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most models taken from one upstream.
+const MODELS_MAX: usize = 5_000;
+/// Most pages asked of an Anthropic upstream.
+const PAGES_MAX: usize = 20;
+/// Longest wait for a whole listing.
+const LISTING_WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// What an upstream told of its Ollama models before, by digest: weights do not change their abilities.
+pub(super) type Shown = HashMap<String, ModelInfo>;
+
+impl Clients {
+    /// The models of an upstream.
+    ///
+    /// # Errors
+    /// It does not answer, or not with a list.
+    pub(super) async fn list(&self, upstream: &Upstream, shown: &mut Shown) -> Result<Vec<ModelInfo>, CallError> {
+        let listing = async {
+            match upstream.kind {
+                UpstreamKind::Loopback => Ok(loopback_models()),
+                UpstreamKind::Openai => self.list_openai(upstream).await,
+                UpstreamKind::Anthropic => self.list_anthropic(upstream).await,
+                UpstreamKind::Ollama => self.list_ollama(upstream, shown).await,
+            }
+        };
+        let listed = tokio::time::timeout(LISTING_WAIT_MAX, listing).await;
+        let mut models = listed
+            .unwrap_or_else(|_| Err(Fault::Timeout { waiting_for: "list of models", waited: LISTING_WAIT_MAX }))
+            .map_err(|fault| CallError::new(upstream, fault))?;
+        models.truncate(MODELS_MAX);
+        Ok(models)
+    }
+
+    async fn list_openai(&self, upstream: &Upstream) -> Result<Vec<ModelInfo>, Fault> {
+        let body = self.fetch(upstream, "/v1/models", None).await?;
+        let mut models = wire::openai::models::decode(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
+        if models.iter().any(|model| model.owned_by.as_deref() == Some("llamacpp")) {
+            // Its list tells the context of the training, its properties that of a slot.
+            if let Some(context) = self.llama_context(upstream).await {
+                models.iter_mut().for_each(|model| model.context_tokens = Some(context));
+            }
+        }
+        Ok(models)
+    }
+
+    async fn llama_context(&self, upstream: &Upstream) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Props {
+            default_generation_settings: Settings,
+        }
+        #[derive(Deserialize)]
+        struct Settings {
+            n_ctx: u64,
+        }
+        // The properties stand beside /v1, not below it.
+        let mut root = upstream.clone();
+        root.base_path = root.base_path.strip_suffix("/v1").unwrap_or(&root.base_path).to_owned();
+        let body = self.fetch(&root, "/props", None).await.ok()?;
+        let props: Props = serde_json::from_slice(&body).ok()?;
+        Some(props.default_generation_settings.n_ctx)
+    }
+
+    async fn list_anthropic(&self, upstream: &Upstream) -> Result<Vec<ModelInfo>, Fault> {
+        let mut models = Vec::new();
+        let mut path = "/v1/models?limit=1000".to_owned();
+        for _ in 0..PAGES_MAX {
+            let body = self.fetch(upstream, &path, None).await?;
+            let (page, after) =
+                wire::anthropic::models::decode(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
+            models.extend(page);
+            match after.filter(|after| after.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'&')) {
+                Some(after) => path = format!("/v1/models?limit=1000&after_id={after}"),
+                None => break,
+            }
+        }
+        Ok(models)
+    }
+
+    async fn list_ollama(&self, upstream: &Upstream, shown: &mut Shown) -> Result<Vec<ModelInfo>, Fault> {
+        let body = self.fetch(upstream, "/api/tags", None).await?;
+        let mut models = wire::ollama::models::decode(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
+        let loaded = match self.fetch(upstream, "/api/ps", None).await {
+            Ok(body) => wire::ollama::models::decode(&body).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        for model in &mut models {
+            model.loaded = Some(loaded.iter().any(|running| running.id == model.id));
+            let key = model.digest.clone().unwrap_or_else(|| model.id.clone());
+            if !shown.contains_key(&key) {
+                let question = Bytes::from(json!({ "model": model.id }).to_string());
+                // A model that does not show itself is still listed.
+                let Ok(body) = self.fetch(upstream, "/api/show", Some(question)).await else { continue };
+                let Ok(info) = wire::ollama::models::decode_show(&body) else { continue };
+                shown.insert(key.clone(), info);
+            }
+            if let Some(info) = shown.get(&key) {
+                model.context_tokens = info.context_tokens;
+                model.capabilities = info.capabilities;
+            }
+        }
+        Ok(models)
+    }
+
+    /// A small call whose whole answer is wanted.
+    pub(super) async fn fetch(&self, upstream: &Upstream, path: &str, body: Option<Bytes>) -> Result<Bytes, Fault> {
+        let outbound = Outbound { path: path.to_owned(), body, ..Outbound::default() };
+        let mut reply = self.call(upstream, outbound).await.map_err(|error| error.fault)?;
+        reply.body.collect(LISTING_BYTES_MAX).await
+    }
+}
+
+fn loopback_models() -> Vec<ModelInfo> {
+    vec![ModelInfo {
+        id: loopback::MODEL.to_owned(),
+        display_name: Some("gives the prompt back".to_owned()),
+        owned_by: Some("airlane".to_owned()),
+        capabilities: Capabilities { chat: Some(true), embeddings: Some(true), ..Capabilities::default() },
+        ..ModelInfo::default()
+    }]
+}
