@@ -25,10 +25,12 @@ pub fn request(surfaces: &[Surface], data: &[u8]) {
     for &surface in surfaces {
         let Ok(ask) = Ask::read(surface, &body) else { continue };
         for far in Surface::ALL {
-            let Ok(sent) = ask.outgoing(far, "model") else { continue };
-            // What is sent to an upstream is at least a body that we would take ourselves.
-            let again = wire::json::Object::parse(&Bytes::from(sent));
-            assert!(again.is_ok(), "{surface:?} to {far:?}: {again:?}");
+            for host in ["api.openai.com", "gpu-box"] {
+                let Ok(sent) = ask.outgoing(far, "model", host) else { continue };
+                // What is sent to an upstream is at least a body that we would take ourselves.
+                let again = wire::json::Object::parse(&Bytes::from(sent));
+                assert!(again.is_ok(), "{surface:?} to {far:?}: {again:?}");
+            }
         }
     }
 }
@@ -70,7 +72,13 @@ fn run(ask: &Ask, far: Surface, data: &[u8], step: usize) -> Option<Vec<u8>> {
     good = good && take(transcoder.finish(ELAPSED)).is_some();
     let _ = transcoder.heartbeat();
     if !good {
-        let _ = transcoder.fail(&ErrorBody::new(FailureKind::Upstream));
+        let _ = transcoder.fail(&ErrorBody {
+            kind: FailureKind::Upstream,
+            message: "upstream a failed".into(),
+            code: None,
+            param: None,
+            request_id: None,
+        });
         return None;
     }
     Some(out)
