@@ -12,6 +12,16 @@ const ROUTER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// What an OpenWrt build of the daemon holds.
 const ROUTER_BUILD: &[&str] = &["cargo", "build", "--locked", "--profile", "router", "-p", "airlane"];
 
+const SHELLCHECK: &[&str] = &[
+    "shellcheck",
+    ".ci/run",
+    "packaging/model-setup",
+    "packaging/quickstart",
+    "tests/fuzz/run",
+    "tests/quickstart",
+    "tests/setup",
+];
+
 /// One named check: commands that run in order, and a last look at what they made.
 struct Step {
     name: &'static str,
@@ -32,12 +42,7 @@ const STEPS: &[Step] = &[
         ..STEP
     },
     Step { name: "fmt", about: "formatting", commands: &[&["cargo", "fmt", "--all", "--check"]], ..STEP },
-    Step {
-        name: "scripts",
-        about: "shell scripts",
-        commands: &[&["shellcheck", ".ci/run", "tests/setup", "packaging/quickstart", "packaging/model-setup"]],
-        ..STEP
-    },
+    Step { name: "scripts", about: "shell scripts", commands: &[SHELLCHECK], ..STEP },
     Step {
         name: "deny",
         about: "licences, sources and bans of every dependency",
