@@ -2,6 +2,12 @@
 //!
 //! Nothing in this crate reads a clock, a file, a socket or the environment.
 
+pub mod access;
 pub mod catalogue;
+pub mod config;
+pub mod refusal;
+pub mod route;
+pub mod secret;
 pub mod surface;
+pub mod upstream;
 pub mod usage;

@@ -33,6 +33,8 @@ pub enum Surface {
     OllamaChat,
     /// `POST /api/generate`
     OllamaGenerate,
+    /// `POST /api/generate` with `raw: true`: no template, so a raw completion
+    OllamaGenerateRaw,
     /// `POST /api/embed`
     OllamaEmbed,
     /// `POST /api/embeddings`, the older form with one prompt
@@ -54,7 +56,7 @@ pub enum Task {
 
 impl Surface {
     /// All surfaces, in a fixed order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OpenaiChat,
         Self::OpenaiCompletions,
         Self::OpenaiEmbeddings,
@@ -63,6 +65,7 @@ impl Surface {
         Self::AnthropicCountTokens,
         Self::OllamaChat,
         Self::OllamaGenerate,
+        Self::OllamaGenerateRaw,
         Self::OllamaEmbed,
         Self::OllamaEmbeddings,
     ];
@@ -75,7 +78,11 @@ impl Surface {
                 Dialect::Openai
             }
             Self::AnthropicMessages | Self::AnthropicCountTokens => Dialect::Anthropic,
-            Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed | Self::OllamaEmbeddings => Dialect::Ollama,
+            Self::OllamaChat
+            | Self::OllamaGenerate
+            | Self::OllamaGenerateRaw
+            | Self::OllamaEmbed
+            | Self::OllamaEmbeddings => Dialect::Ollama,
         }
     }
 
@@ -88,7 +95,7 @@ impl Surface {
             | Self::AnthropicMessages
             | Self::OllamaChat
             | Self::OllamaGenerate => Task::Chat,
-            Self::OpenaiCompletions => Task::Completion,
+            Self::OpenaiCompletions | Self::OllamaGenerateRaw => Task::Completion,
             Self::OpenaiEmbeddings | Self::OllamaEmbed | Self::OllamaEmbeddings => Task::Embedding,
             Self::AnthropicCountTokens => Task::TokenCount,
         }
@@ -105,7 +112,7 @@ impl Surface {
             Self::AnthropicMessages => "/v1/messages",
             Self::AnthropicCountTokens => "/v1/messages/count_tokens",
             Self::OllamaChat => "/api/chat",
-            Self::OllamaGenerate => "/api/generate",
+            Self::OllamaGenerate | Self::OllamaGenerateRaw => "/api/generate",
             Self::OllamaEmbed => "/api/embed",
             Self::OllamaEmbeddings => "/api/embeddings",
         }

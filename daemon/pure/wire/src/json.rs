@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,31 +15,58 @@ use crate::malformed::Malformed;
 /// Deepest nesting accepted. Real requests (tool schemas) stay below 30; some upstreams recurse per level.
 pub const DEPTH_MAX: usize = 96;
 
-/// The top level of a JSON object: its members in order, each as raw text.
+/// The top level of a JSON object: its members in order, each as raw text. Cloning it copies no text.
 #[derive(Debug, Clone)]
-pub struct Object<'a> {
-    members: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+pub struct Object {
+    body: ByteString,
+    members: Vec<(Text, Text)>,
 }
 
-impl<'a> Object<'a> {
+/// A piece of text: of the body, or put in its place.
+#[derive(Debug, Clone)]
+enum Text {
+    Span(Range<usize>),
+    Own(String),
+}
+
+impl Object {
     /// Checks `body` as a whole and splits its top level.
     ///
     /// # Errors
     /// Text that is not UTF-8 or not JSON, is nested deeper than [`DEPTH_MAX`], holds a lone surrogate escape or a
     /// member twice, or is no object. The place is given as line and column.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
-        let text = std::str::from_utf8(body)
+    pub fn parse(body: &Bytes) -> Result<Self, Malformed> {
+        let body = ByteString::try_from(body.clone())
             .map_err(|error| Malformed::new(format!("byte {}", error.valid_up_to()), "the body is not UTF-8"))?;
-        check_depth(body)?;
+        let text: &str = &body;
+        check_depth(text.as_bytes())?;
         check_surrogates(text)?;
         let Members(members) = serde_json::from_str(text).map_err(|error| place(&error))?;
-        Ok(Self { members })
+        let span = |part: &str| {
+            let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+            Text::Span(start..start.wrapping_add(part.len()))
+        };
+        let members = members
+            .into_iter()
+            .map(|(key, value)| match key {
+                Cow::Borrowed(key) => (span(key), span(value.get())),
+                Cow::Owned(key) => (Text::Own(key), span(value.get())),
+            })
+            .collect();
+        Ok(Self { body, members })
+    }
+
+    fn text<'s>(&'s self, text: &'s Text) -> &'s str {
+        match text {
+            Text::Span(range) => self.body.get(range.clone()).unwrap_or_default(),
+            Text::Own(text) => text,
+        }
     }
 
     /// The raw text of a member.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&str> {
-        self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value.get())
+        self.members().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Reads a member as `T`; absent and `null` are `None`.
@@ -62,36 +92,40 @@ impl<'a> Object<'a> {
 
     /// The members in their order, as name and raw text.
     pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.members.iter().map(|(key, value)| (key.as_ref(), value.get()))
+        self.members.iter().map(|(key, value)| (self.text(key), self.text(value)))
     }
 
     /// Sets a member, in its old place or at the end.
-    pub fn set<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
-        let Ok(raw) = serde_json::value::to_raw_value(value) else { return };
-        match self.members.iter_mut().find(|(key, _)| key == name) {
-            Some((_, old)) => *old = Cow::Owned(raw),
-            None => self.members.push((Cow::Borrowed(name), Cow::Owned(raw))),
+    pub fn set<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        let Ok(raw) = serde_json::to_string(value) else { return };
+        let position = self.members().position(|(key, _)| key == name);
+        match position.and_then(|position| self.members.get_mut(position)) {
+            Some((_, old)) => *old = Text::Own(raw),
+            None => self.members.push((Text::Own(name.to_owned()), Text::Own(raw))),
         }
     }
 
     /// Takes a member out.
     pub fn remove(&mut self, name: &str) {
-        self.members.retain(|(key, _)| key != name);
+        let position = self.members().position(|(key, _)| key == name);
+        if let Some(position) = position {
+            self.members.remove(position);
+        }
     }
 
     /// Writes the object; untouched members keep their exact text.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let length: usize = self.members.iter().map(|(key, value)| key.len() + value.get().len() + 8).sum();
+        let length: usize = self.members().map(|(key, value)| key.len() + value.len() + 8).sum();
         let mut out = Vec::with_capacity(length + 2);
         out.push(b'{');
-        for (position, (key, value)) in self.members.iter().enumerate() {
+        for (position, (key, value)) in self.members().enumerate() {
             if position > 0 {
                 out.push(b',');
             }
             write_string(&mut out, key);
             out.push(b':');
-            out.extend_from_slice(value.get().as_bytes());
+            out.extend_from_slice(value.as_bytes());
         }
         out.push(b'}');
         out
@@ -112,7 +146,7 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -125,16 +159,16 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, Cow<'de, RawValue>)> = Vec::with_capacity(16);
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(16);
                 while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
                     // Two values for one name: whoever reads next may pick the other one.
-                    if members.len() < MEMBERS_MAX && !members.iter().any(|(known, _)| *known == key) {
-                        members.push((key, Cow::Borrowed(map.next_value::<&'de RawValue>()?)));
-                    } else if members.len() >= MEMBERS_MAX {
-                        return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
-                    } else {
+                    if members.iter().any(|(known, _)| *known == key) {
                         return Err(A::Error::custom(format!("member {key:?} stands here twice")));
                     }
+                    if members.len() >= MEMBERS_MAX {
+                        return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
+                    }
+                    members.push((key, map.next_value()?));
                 }
                 Ok(Members(members))
             }
@@ -237,15 +271,19 @@ fn escape_at(bytes: &[u8], at: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
+    fn object(body: &[u8]) -> Result<Object, Malformed> {
+        Object::parse(&Bytes::copy_from_slice(body))
+    }
+
     #[test]
     fn untouched_members_keep_their_text_and_order() {
         let mut object =
-            Object::parse(br#"{ "z": [1,  2.50], "model" : "old", "a": {"x":  null}, "n": 1e400 }"#).unwrap();
+            object(br#"{ "z": [1,  2.50], "model" : "old", "a": {"x":  null}, "n": 1e400, "k\u0065y": 1 }"#).unwrap();
         object.set("model", "new \"one\"");
         object.remove("a");
         object.set("stream", &true);
         let text = String::from_utf8(object.to_bytes()).unwrap();
-        assert_eq!(text, r#"{"z":[1,  2.50],"model":"new \"one\"","n":1e400,"stream":true}"#);
+        assert_eq!(text, r#"{"z":[1,  2.50],"model":"new \"one\"","n":1e400,"key":1,"stream":true}"#);
     }
 
     #[test]
@@ -261,22 +299,22 @@ mod tests {
             ("lone low", r#"{"a":"\\\udc00"}"#, "byte 8"),
             ("trailing", "{} x", "line 1 column 4"),
         ] {
-            let error = Object::parse(body.as_bytes()).expect_err(name);
+            let error = object(body.as_bytes()).expect_err(name);
             assert!(error.at.starts_with(place), "{name}: {error}");
         }
-        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err());
+        assert!(object(b"{\"a\":\"\xff\"}").is_err());
     }
 
     #[test]
     fn pairs_and_escaped_backslashes_are_text() {
         for body in [r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\\ud800"}"#, r#"{"a":"[[[\"[["}"#] {
-            Object::parse(body.as_bytes()).expect(body);
+            object(body.as_bytes()).expect(body);
         }
     }
 
     #[test]
     fn a_null_is_like_nothing() {
-        let object = Object::parse(br#"{"a":null,"b":"x"}"#).unwrap();
+        let object = object(br#"{"a":null,"b":"x"}"#).unwrap();
         assert_eq!(object.get::<String>("a").unwrap(), None);
         assert_eq!(object.need::<String>("a").unwrap_err().to_string(), "a: this member is required");
         assert_eq!(object.get::<u64>("b").unwrap_err().at, "b");

@@ -1,0 +1,131 @@
+//! Which addresses may call the endpoint.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+/// Who may connect besides the LAN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Everybody may.
+    pub allow_public: bool,
+    /// These networks may.
+    pub allow_networks: Vec<IpNet>,
+}
+
+impl Access {
+    /// Whether `peer` may call us on our address `local`.
+    ///
+    /// The LAN may: loopback, RFC 1918, link-local and unique local addresses, and IPv6 neighbours that share our
+    /// own /64. Carrier-grade NAT (100.64.0.0/10) is not the LAN: its other members are strangers.
+    #[must_use]
+    pub fn permits(&self, peer: IpAddr, local: Option<IpAddr>) -> bool {
+        let peer = peer.to_canonical();
+        self.allow_public
+            || is_private(peer)
+            || local.is_some_and(|local| same_subnet(peer, local.to_canonical()))
+            || self.allow_networks.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// Whether the address can only be one of a local network.
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// An IPv6 subnet is a /64 (RFC 4291 section 2.5.1); in IPv4 only the very same address counts as near.
+fn same_subnet(peer: IpAddr, local: IpAddr) -> bool {
+    match (peer, local) {
+        (IpAddr::V6(peer), IpAddr::V6(local)) => peer.segments()[..4] == local.segments()[..4],
+        (IpAddr::V4(peer), IpAddr::V4(local)) => peer == local,
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}
+
+/// Whether a `Host` header names this box: an address, or a name that only a local resolver can give.
+///
+/// A web page on the Internet can point its own name at a LAN address (DNS rebinding) and so make a browser call us;
+/// its `Host` then is a public name, and this says no. `names` are further names that the owner allows.
+#[must_use]
+pub fn is_local_host(host: &str, names: &[String]) -> bool {
+    let host = without_port(host).trim_end_matches('.').to_ascii_lowercase();
+    if host.parse::<Ipv4Addr>().is_ok() || host.parse::<Ipv6Addr>().is_ok() {
+        return true;
+    }
+    const LOCAL_SUFFIXES: [&str; 7] =
+        [".local", ".lan", ".home", ".internal", ".localhost", ".home.arpa", ".localdomain"];
+    !host.contains('.')
+        || LOCAL_SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
+        || names.iter().any(|name| name.eq_ignore_ascii_case(&host))
+}
+
+fn without_port(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or(rest);
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.contains(':') => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lan_may_and_the_internet_may_not() {
+        let access = Access::default();
+        for (peer, local, want) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("192.168.1.7", "192.168.1.1", true),
+            ("172.31.0.1", "172.31.0.2", true),
+            ("172.32.0.1", "172.31.0.2", false),
+            ("8.8.8.8", "192.168.1.1", false),
+            ("203.0.113.5", "203.0.113.5", true),
+            ("203.0.113.6", "203.0.113.5", false),
+            ("100.64.0.9", "100.64.0.1", false),
+            ("::1", "::1", true),
+            ("fe80::1", "fe80::2", true),
+            ("fd00::1", "fd00::2", true),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.2", true),
+            ("::ffff:8.8.8.8", "::ffff:10.0.0.2", false),
+            ("2001:db8:1:2::9", "2001:db8:1:2::1", true),
+            ("2001:db8:1:3::9", "2001:db8:1:2::1", false),
+        ] {
+            let got = access.permits(peer.parse().unwrap(), Some(local.parse().unwrap()));
+            assert_eq!(got, want, "{peer} → {local}");
+        }
+    }
+
+    #[test]
+    fn the_owner_can_open_the_door() {
+        let tailnet = Access { allow_public: false, allow_networks: vec!["100.64.0.0/10".parse().unwrap()] };
+        assert!(tailnet.permits("100.100.1.1".parse().unwrap(), None));
+        assert!(!tailnet.permits("8.8.8.8".parse().unwrap(), None));
+        assert!(Access { allow_public: true, ..Access::default() }.permits("8.8.8.8".parse().unwrap(), None));
+    }
+
+    #[test]
+    fn host_names_of_this_house() {
+        let names = ["ai.example.org".to_owned()];
+        for (host, want) in [
+            ("127.0.0.1:8484", true),
+            ("[::1]:8484", true),
+            ("localhost:11434", true),
+            ("gpu-box", true),
+            ("airlane.lan:8484", true),
+            ("AIRLANE.local.", true),
+            ("ai.example.org:8484", true),
+            ("evil.example.com:8484", false),
+            ("192.168.1.1.evil.example", false),
+            ("lan.evil.example", false),
+        ] {
+            assert_eq!(is_local_host(host, &names), want, "{host}");
+        }
+    }
+}

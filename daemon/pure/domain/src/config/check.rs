@@ -1,0 +1,365 @@
+//! `Draft` to `Config`: everything that is wrong, at once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{
+    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Log, LogDraft, LogFormat,
+    LogLevel, MIB, TlsFiles, UpstreamDraft,
+};
+use crate::access::Access;
+use crate::catalogue::ALIAS_OWNER;
+use crate::upstream::{Upstream, UpstreamKind};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path, like `upstream[1].url`; list positions are 0-based.
+    pub path: String,
+    /// What is wrong and what would be right, as a clause.
+    pub message: String,
+}
+
+impl Problem {
+    /// Names the key and what is wrong with it.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// Checks a draft as a whole.
+///
+/// # Errors
+/// All problems, in the order of the file's sections.
+pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
+    let mut check = Check::default();
+    let config = Config {
+        endpoint: check.endpoint(&draft.endpoint),
+        console: Console {
+            listen: check.addresses("console.listen", draft.console.listen.as_deref(), Console::default().listen),
+        },
+        data: Data { dir: draft.data.dir.as_ref().map_or_else(|| Data::default().dir, PathBuf::from) },
+        log: check.log(&draft.log),
+        discovery: Discovery {
+            // A file that names its upstreams means these and no others.
+            enabled: draft.discovery.enabled.unwrap_or(draft.upstreams.is_empty()),
+            refresh: check.seconds("discovery.refresh_s", draft.discovery.refresh_s, 1..=86_400, 60),
+        },
+        upstreams: check.upstreams(&draft.upstreams),
+        aliases: check.aliases(&draft.aliases),
+    };
+    if check.problems.is_empty() { Ok(config) } else { Err(check.problems) }
+}
+
+/// Collects problems; each method gives a usable value even when it found one, so that the check goes on.
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(path, message));
+    }
+
+    fn endpoint(&mut self, draft: &EndpointDraft) -> Endpoint {
+        let default = Endpoint::default();
+        let whole = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Endpoint {
+            listen: self.addresses("endpoint.listen", draft.listen.as_deref(), default.listen),
+            ollama_listen: self.addresses(
+                "endpoint.ollama_listen",
+                draft.ollama_listen.as_deref(),
+                default.ollama_listen,
+            ),
+            tls: self.tls(draft),
+            access: Access {
+                allow_public: draft.allow_public.unwrap_or(false),
+                allow_networks: self.list("endpoint.allow_networks", draft.allow_networks.as_deref()),
+            },
+            host_names: draft.host_names.clone().unwrap_or_default(),
+            cors_origins: draft.cors_origins.clone().unwrap_or(default.cors_origins),
+            body_max_bytes: whole(self.number("endpoint.body_max_mib", draft.body_max_mib, 1..=1_024, 32)) * MIB,
+            max_concurrent: whole(self.number("endpoint.max_concurrent", draft.max_concurrent, 1..=100_000, 1_024)),
+            max_waiting: whole(self.number("endpoint.max_waiting", draft.max_waiting, 0..=100_000, 1_024)),
+            max_connections: whole(self.number(
+                "endpoint.max_connections",
+                draft.max_connections,
+                1..=1_000_000,
+                8_192,
+            )),
+            queue_wait: self.seconds("endpoint.queue_wait_s", draft.queue_wait_s, 0..=3_600, 30),
+            heartbeat: self.seconds("endpoint.heartbeat_s", draft.heartbeat_s, 1..=600, 10),
+            client_timeout: self.seconds("endpoint.client_timeout_s", draft.client_timeout_s, 1..=3_600, 60),
+            drain: self.seconds("endpoint.drain_s", draft.drain_s, 0..=3_600, 30),
+            workers: whole(self.number("endpoint.workers", draft.workers, 0..=256, 0)),
+        }
+    }
+
+    fn tls(&mut self, draft: &EndpointDraft) -> Option<TlsFiles> {
+        match (&draft.tls_cert, &draft.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert: PathBuf::from(cert), key: PathBuf::from(key) }),
+            (Some(_), None) => {
+                self.problem("endpoint.tls_cert", "needs endpoint.tls_key, the file with its private key");
+                None
+            }
+            (None, Some(_)) => {
+                self.problem("endpoint.tls_key", "needs endpoint.tls_cert, the file with the certificate chain");
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn log(&mut self, draft: &LogDraft) -> Log {
+        let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
+        Log {
+            format: self.word("log.format", draft.format.as_deref(), &formats).unwrap_or_default(),
+            level: self.word("log.level", draft.level.as_deref(), &LogLevel::NAMES).unwrap_or_default(),
+        }
+    }
+
+    fn upstreams(&mut self, drafts: &[UpstreamDraft]) -> Vec<Upstream> {
+        let mut upstreams: Vec<Upstream> = Vec::new();
+        for (position, draft) in drafts.iter().enumerate() {
+            let upstream = self.upstream(&format!("upstream[{position}]"), draft);
+            if !upstream.name.is_empty() && upstreams.iter().any(|known| known.name == upstream.name) {
+                self.problem(
+                    format!("upstream[{position}].name"),
+                    format!("another upstream is called {:?}; names must differ", upstream.name),
+                );
+            }
+            upstreams.push(upstream);
+        }
+        upstreams
+    }
+
+    fn upstream(&mut self, path: &str, draft: &UpstreamDraft) -> Upstream {
+        let at = |key: &str| format!("{path}.{key}");
+        let kind = self.word(&at("kind"), draft.kind.as_deref(), &UpstreamKind::NAMES);
+        if draft.kind.is_none() {
+            self.problem(at("kind"), "is missing: say openai, anthropic, ollama or loopback");
+        }
+        let kind = kind.unwrap_or(UpstreamKind::Openai);
+        let url = self.url(&at("url"), draft.url.as_deref(), kind);
+        let seconds = [
+            ("connect_timeout_s", draft.connect_timeout_s, 5),
+            ("first_byte_timeout_s", draft.first_byte_timeout_s, 120),
+            ("idle_timeout_s", draft.idle_timeout_s, 120),
+        ]
+        .map(|(key, value, default)| self.seconds(&at(key), value, 1..=86_400, default));
+        for (name, _) in &draft.headers {
+            if !is_header_name(name) {
+                self.problem(at(&format!("headers.{name}")), "is no name of an HTTP header");
+            }
+        }
+        let tokens_per_s = self.number(&at("tokens_per_s"), draft.tokens_per_s, 1..=100_000, 50);
+        Upstream {
+            name: self.upstream_name(&at("name"), draft.name.as_deref()),
+            kind,
+            responses: draft.responses.unwrap_or(url.origin == "https://api.openai.com"),
+            origin: url.origin,
+            base_path: url.base_path,
+            query: url.query,
+            key: draft.key.clone(),
+            headers: draft.headers.clone(),
+            models: draft.models.clone().unwrap_or_else(|| vec!["*".to_owned()]),
+            ca_file: draft.ca_file.clone(),
+            connect_timeout: seconds[0],
+            first_byte_timeout: seconds[1],
+            idle_timeout: seconds[2],
+            tokens_per_s: u32::try_from(tokens_per_s).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn upstream_name(&mut self, path: &str, name: Option<&str>) -> String {
+        let allowed = |name: &str| {
+            name.len() <= NAME_CHARS_MAX
+                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+        };
+        match name {
+            None | Some("") => self.problem(path, "is missing: give this upstream a short name"),
+            Some(ALIAS_OWNER) => self.problem(path, "is taken: aliases are listed under it"),
+            Some(name) if !allowed(name) => {
+                self.problem(path, format!("use at most {NAME_CHARS_MAX} letters, digits, '-', '_' and '.'"));
+            }
+            Some(_) => {}
+        }
+        name.unwrap_or_default().to_owned()
+    }
+
+    fn url(&mut self, path: &str, url: Option<&str>, kind: UpstreamKind) -> Url {
+        match (url, kind) {
+            (None, UpstreamKind::Loopback) => Url::default(),
+            (Some(_), UpstreamKind::Loopback) => {
+                self.problem(path, "a loopback is built in and has no url");
+                Url::default()
+            }
+            (None, _) => {
+                self.problem(path, "is missing: the address of the server, like \"http://192.168.1.20:8000\"");
+                Url::default()
+            }
+            (Some(url), _) => parse_url(url, kind).unwrap_or_else(|message| {
+                self.problem(path, message);
+                Url::default()
+            }),
+        }
+    }
+
+    fn aliases(&mut self, drafts: &[AliasDraft]) -> Vec<Alias> {
+        let mut aliases: Vec<Alias> = Vec::new();
+        for (position, draft) in drafts.iter().enumerate() {
+            let name = draft.name.clone().unwrap_or_default();
+            let models = draft.models.clone().unwrap_or_default();
+            if name.is_empty() {
+                self.problem(format!("alias[{position}].name"), "is missing: the model name that clients will ask for");
+            } else if aliases.iter().any(|known| known.name == name) {
+                self.problem(
+                    format!("alias[{position}].name"),
+                    format!("another alias is called {name:?}; names must differ"),
+                );
+            }
+            if models.is_empty() {
+                self.problem(
+                    format!("alias[{position}].models"),
+                    "is empty: list at least one model, like \"gpu-box/qwen3-8b\"",
+                );
+            }
+            if models.contains(&name) && !name.is_empty() {
+                self.problem(format!("alias[{position}].models"), "holds the alias itself; write upstream/model");
+            }
+            aliases.push(Alias { name, models });
+        }
+        aliases
+    }
+
+    fn addresses(&mut self, path: &str, texts: Option<&[String]>, default: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let Some(texts) = texts else { return default };
+        let mut addresses = Vec::new();
+        for (position, text) in texts.iter().enumerate() {
+            match SocketAddr::from_str(text) {
+                Ok(address) => addresses.push(address),
+                Err(_) => self.problem(
+                    format!("{path}[{position}]"),
+                    format!("{text:?} is no address with a port: write \"0.0.0.0:8484\", \"[::]:8484\" or the like"),
+                ),
+            }
+        }
+        addresses
+    }
+
+    fn list<T: FromStr<Err: std::fmt::Display>>(&mut self, path: &str, texts: Option<&[String]>) -> Vec<T> {
+        let mut values = Vec::new();
+        for (position, text) in texts.unwrap_or_default().iter().enumerate() {
+            match text.parse() {
+                Ok(value) => values.push(value),
+                Err(error) => self.problem(format!("{path}[{position}]"), format!("{text:?}: {error}")),
+            }
+        }
+        values
+    }
+
+    fn number(&mut self, path: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+        match value {
+            Some(value) if !range.contains(&value) => {
+                self.problem(path, format!("{value} is outside {} to {}", range.start(), range.end()));
+                default
+            }
+            Some(value) => value,
+            None => default,
+        }
+    }
+
+    fn seconds(
+        &mut self,
+        path: &str,
+        value: Option<u64>,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> Duration {
+        Duration::from_secs(self.number(path, value, range, default))
+    }
+
+    fn word<T: Copy>(&mut self, path: &str, word: Option<&str>, words: &[(&str, T)]) -> Option<T> {
+        let word = word?;
+        let found = words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+            self.problem(path, format!("{word:?} is not one of {}", names.join(", ")));
+        }
+        found
+    }
+}
+
+/// Long enough for a host name's label.
+const NAME_CHARS_MAX: usize = 63;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Url {
+    origin: String,
+    base_path: String,
+    query: Option<String>,
+}
+
+/// Splits a base URL. The endings that people copy along (`/v1` of Ollama, `/chat/completions`) are understood.
+fn parse_url(text: &str, kind: UpstreamKind) -> Result<Url, String> {
+    let (scheme, rest) = text
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].contains(scheme))
+        .ok_or_else(|| "must begin with http:// or https://".to_owned())?;
+    let (before_query, query) = match rest.split_once('?') {
+        Some((before, query)) => (before, Some(query.to_owned())),
+        None => (rest, None),
+    };
+    let (authority, path) = match before_query.find('/') {
+        Some(slash) => before_query.split_at(slash),
+        None => (before_query, ""),
+    };
+    if authority.contains('@') {
+        return Err("holds a user name or password; use key, key_env or key_file, which are never shown".to_owned());
+    }
+    if !is_authority(authority) {
+        return Err("names no host: write it like \"http://192.168.1.20:8000\"".to_owned());
+    }
+    if !path
+        .bytes()
+        .chain(query.iter().flat_map(|query| query.bytes()))
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        return Err("holds a blank, a '#' or a letter that URLs can't hold".to_owned());
+    }
+    let mut path = path.trim_end_matches('/');
+    for ending in ["/chat/completions", "/completions", "/embeddings", "/models", "/messages", "/responses"] {
+        path = path.strip_suffix(ending).unwrap_or(path);
+    }
+    if kind == UpstreamKind::Ollama {
+        path = path.strip_suffix("/v1").or_else(|| path.strip_suffix("/api")).unwrap_or(path);
+    }
+    Ok(Url { origin: format!("{scheme}://{authority}"), base_path: path.to_owned(), query })
+}
+
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => return host.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => ("v6", rest.strip_prefix(':')),
+        Some(_) => return false,
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port_is_right = match (port, text.contains(':')) {
+        (Some(port), _) => port.parse::<u16>().is_ok_and(|port| port > 0),
+        (None, has_colon) => !has_colon,
+    };
+    !host.is_empty() && port_is_right && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The configuration as it was written, before anybody looked at what it means.
+
+use crate::secret::Secret;
+
+/// The whole file. `None` and empty lists leave a value to its default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Draft {
+    /// `[endpoint]`
+    pub endpoint: EndpointDraft,
+    /// `[console]`
+    pub console: ConsoleDraft,
+    /// `[data]`
+    pub data: DataDraft,
+    /// `[log]`
+    pub log: LogDraft,
+    /// `[discovery]`
+    pub discovery: DiscoveryDraft,
+    /// `[[upstream]]`
+    pub upstreams: Vec<UpstreamDraft>,
+    /// `[[alias]]`
+    pub aliases: Vec<AliasDraft>,
+}
+
+/// `[endpoint]`, see [`super::Endpoint`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct EndpointDraft {
+    pub listen: Option<Vec<String>>,
+    pub ollama_listen: Option<Vec<String>>,
+    pub tls_cert: Option<String>,
+    pub tls_key: Option<String>,
+    pub allow_public: Option<bool>,
+    pub allow_networks: Option<Vec<String>>,
+    pub host_names: Option<Vec<String>>,
+    pub cors_origins: Option<Vec<String>>,
+    pub body_max_mib: Option<u64>,
+    pub max_concurrent: Option<u64>,
+    pub max_waiting: Option<u64>,
+    pub max_connections: Option<u64>,
+    pub queue_wait_s: Option<u64>,
+    pub heartbeat_s: Option<u64>,
+    pub client_timeout_s: Option<u64>,
+    pub drain_s: Option<u64>,
+    pub workers: Option<u64>,
+}
+
+/// `[console]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct ConsoleDraft {
+    pub listen: Option<Vec<String>>,
+}
+
+/// `[data]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct DataDraft {
+    pub dir: Option<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct LogDraft {
+    pub format: Option<String>,
+    pub level: Option<String>,
+}
+
+/// `[discovery]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct DiscoveryDraft {
+    pub enabled: Option<bool>,
+    pub refresh_s: Option<u64>,
+}
+
+/// `[[upstream]]`, see [`crate::upstream::Upstream`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct UpstreamDraft {
+    pub name: Option<String>,
+    pub kind: Option<String>,
+    pub url: Option<String>,
+    /// From `key`, `key_env` or `key_file`.
+    pub key: Option<Secret>,
+    pub headers: Vec<(String, Secret)>,
+    pub models: Option<Vec<String>>,
+    pub responses: Option<bool>,
+    pub ca_file: Option<String>,
+    pub connect_timeout_s: Option<u64>,
+    pub first_byte_timeout_s: Option<u64>,
+    pub idle_timeout_s: Option<u64>,
+    pub tokens_per_s: Option<u64>,
+}
+
+/// `[[alias]]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct AliasDraft {
+    pub name: Option<String>,
+    pub models: Option<Vec<String>>,
+}

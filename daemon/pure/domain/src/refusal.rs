@@ -1,0 +1,91 @@
+//! Why a request is not served although nothing failed.
+
+use std::time::Duration;
+
+/// Our decision not to serve. `Display` is the sentence that the client reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No upstream offers a model of that name.
+    #[error("model `{model}` is not offered here.{}", near_text(.near))]
+    UnknownModel {
+        /// As the client wrote it.
+        model: String,
+        /// Names that look like it, best first.
+        near: Vec<String>,
+    },
+    /// The request names no model and there is none to guess.
+    #[error("the request names no model; GET /v1/models lists those that are offered")]
+    NoModelNamed,
+    /// The model is there, but nothing that offers it can do what is asked.
+    #[error("model `{model}` cannot serve this request: {}", .reasons.join("; "))]
+    CannotServe {
+        /// As the client wrote it.
+        model: String,
+        /// One clause an upstream.
+        reasons: Vec<String>,
+    },
+    /// All places are taken and the wait was too long.
+    #[error("Airlane is busy: {running} requests are running and none ended within {waited_s} s")]
+    Busy {
+        /// Requests in flight.
+        running: usize,
+        /// How long this one waited.
+        waited_s: u64,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The queue itself is full.
+    #[error("Airlane is busy: {waiting} requests are waiting already")]
+    QueueFull {
+        /// Requests that wait.
+        waiting: usize,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The address is not one of the LAN.
+    #[error("requests from public addresses are refused; the owner can allow this one under [endpoint] allow_networks")]
+    PublicAddress,
+    /// The `Host` header is a public name.
+    #[error("host name `{host}` is not known here; the owner can add it under [endpoint] host_names")]
+    ForeignHost {
+        /// As the client wrote it.
+        host: String,
+    },
+}
+
+impl Refusal {
+    /// A word for metrics and logs.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownModel { .. } => "unknown_model",
+            Self::NoModelNamed => "no_model_named",
+            Self::CannotServe { .. } => "cannot_serve",
+            Self::Busy { .. } => "busy",
+            Self::QueueFull { .. } => "queue_full",
+            Self::PublicAddress => "public_address",
+            Self::ForeignHost { .. } => "foreign_host",
+        }
+    }
+
+    /// When to try again, for refusals that pass.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } | Self::QueueFull { retry_after, .. } => Some(*retry_after),
+            Self::UnknownModel { .. }
+            | Self::NoModelNamed
+            | Self::CannotServe { .. }
+            | Self::PublicAddress
+            | Self::ForeignHost { .. } => None,
+        }
+    }
+}
+
+fn near_text(near: &[String]) -> String {
+    if near.is_empty() {
+        " GET /v1/models lists those that are".to_owned()
+    } else {
+        format!(" Did you mean {}?", near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
+    }
+}

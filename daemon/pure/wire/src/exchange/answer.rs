@@ -1,0 +1,135 @@
+//! A whole answer on its way back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::surface::{Dialect, Surface};
+use domain::usage::Usage;
+
+use super::Ask;
+use super::decoder::Decoder;
+use crate::embedding::{EmbeddingReply, VectorEncoding};
+use crate::failure::{ErrorBody, UpstreamFailure};
+use crate::malformed::Malformed;
+use crate::reply::{ChatReply, ReplyContext};
+use crate::{anthropic, ollama, openai};
+
+/// A body for the client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// JSON in the client's surface.
+    pub body: Bytes,
+    /// Tokens used.
+    pub usage: Usage,
+}
+
+/// Why a body with a good status is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnswer {
+    /// It is not what the surface promises.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// It reports a failure.
+    #[error("{}", .0.message)]
+    Failed(UpstreamFailure),
+}
+
+/// Turns the upstream's whole answer into the client's.
+///
+/// # Errors
+/// The body is no answer.
+pub fn answer(
+    ask: &Ask,
+    far: Surface,
+    body: &Bytes,
+    context: &ReplyContext,
+    elapsed: Duration,
+) -> Result<Answer, BadAnswer> {
+    refuse_error(far.dialect(), body)?;
+    match far {
+        Surface::OpenaiEmbeddings | Surface::OllamaEmbed | Surface::OllamaEmbeddings => vectors(ask, far, body, context),
+        Surface::AnthropicCountTokens => {
+            let tokens = anthropic::count_tokens::decode_reply(body)?;
+            Ok(Answer { body: body.clone(), usage: Usage { input: Some(tokens), ..Usage::default() } })
+        }
+        Surface::OpenaiResponses => {
+            Ok(Answer { body: body.clone(), usage: openai::responses::peek::usage_of_reply(body)? })
+        }
+        Surface::OpenaiChat
+        | Surface::OpenaiCompletions
+        | Surface::AnthropicMessages
+        | Surface::OllamaChat
+        | Surface::OllamaGenerate
+        | Surface::OllamaGenerateRaw => {
+            let reply = reply(far, body)?;
+            let body = if far == ask.near { body.clone() } else { encode(ask, &reply, context, elapsed)?.into() };
+            Ok(Answer { body, usage: reply.usage })
+        }
+    }
+}
+
+/// Some servers report a failure under a good status.
+fn refuse_error(dialect: Dialect, body: &[u8]) -> Result<(), BadAnswer> {
+    #[derive(serde::Deserialize)]
+    struct Peek<'a> {
+        #[serde(borrow, default)]
+        error: Option<&'a serde_json::value::RawValue>,
+    }
+    let peek: Peek<'_> = serde_json::from_slice(body)
+        .map_err(|error| Malformed::new("the answer's body", format!("is no JSON object ({error})")))?;
+    match peek.error {
+        None => Ok(()),
+        Some(error) if error.get() == "null" => Ok(()),
+        Some(_) => Err(BadAnswer::Failed(failure(dialect, 500, body))),
+    }
+}
+
+/// Reads an upstream's error body.
+pub(super) fn failure(dialect: Dialect, status: u16, body: &[u8]) -> UpstreamFailure {
+    match dialect {
+        Dialect::Openai => openai::error::decode(status, body),
+        Dialect::Anthropic => anthropic::error::decode(status, body),
+        Dialect::Ollama => ollama::error::decode(status, body),
+    }
+}
+
+fn reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
+    match far {
+        Surface::OpenaiCompletions => openai::completions::decode_reply(body),
+        Surface::AnthropicMessages => anthropic::reply::decode(body),
+        Surface::OllamaChat => ollama::reply::decode(body),
+        Surface::OllamaGenerate | Surface::OllamaGenerateRaw => ollama::generate::decode_reply(body),
+        _ => openai::chat_reply::decode(body),
+    }
+}
+
+fn encode(ask: &Ask, reply: &ChatReply, context: &ReplyContext, elapsed: Duration) -> Result<Vec<u8>, Malformed> {
+    Ok(match ask.near {
+        Surface::OpenaiCompletions => openai::completions::encode_reply(reply, context),
+        Surface::OpenaiResponses => openai::responses::reply::encode(reply, context, &openai::responses::Echo::of(&ask.object)),
+        Surface::AnthropicMessages => anthropic::reply::encode(reply, context),
+        Surface::OllamaChat => ollama::reply::encode(reply, context, elapsed),
+        Surface::OllamaGenerate | Surface::OllamaGenerateRaw => ollama::generate::encode_reply(reply, context, elapsed),
+        _ => openai::chat_reply::encode(reply, context),
+    })
+}
+
+fn vectors(ask: &Ask, far: Surface, body: &Bytes, context: &ReplyContext) -> Result<Answer, BadAnswer> {
+    let reply: EmbeddingReply = match far {
+        Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body)?,
+        _ => ollama::embed::decode_reply(body)?,
+    };
+    let written: Bytes = match ask.near {
+        // The OpenAI SDKs ask for base64, and many servers answer with numbers all the same.
+        near if near == far => match (ask.vectors, far) {
+            (VectorEncoding::Base64, Surface::OpenaiEmbeddings) => {
+                openai::embeddings::to_base64(body)?.map_or_else(|| body.clone(), Bytes::from)
+            }
+            _ => body.clone(),
+        },
+        Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context).into(),
+        Surface::OllamaEmbeddings => ollama::embed::encode_reply_old(&reply).into(),
+        _ => openai::embeddings::encode_reply(&reply, ask.vectors, &context.model).into(),
+    };
+    Ok(Answer { body: written, usage: reply.usage })
+}

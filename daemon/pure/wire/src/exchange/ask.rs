@@ -1,0 +1,169 @@
+//! What a client asks, read no further than its route needs.
+
+use bytes::Bytes;
+use domain::route::Wish;
+use domain::surface::{Surface, Task};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::embedding::VectorEncoding;
+use crate::json::Object;
+use crate::malformed::Malformed;
+
+/// A request's body: its top level, and what the route depends on.
+#[derive(Debug)]
+pub struct Ask {
+    /// The surface that was called; finer than the path, see [`Surface::OllamaGenerateRaw`].
+    pub near: Surface,
+    /// The models to try.
+    pub wish: Wish,
+    /// Whether the answer is wanted in pieces.
+    pub stream: bool,
+    /// Whether a stream shall tell usage (OpenAI's `stream_options.include_usage`; others always do).
+    pub include_usage: bool,
+    /// How vectors shall be written.
+    pub vectors: VectorEncoding,
+    pub(super) object: Object,
+}
+
+/// Most names in `models`.
+const MODELS_MAX: usize = 16;
+
+impl Ask {
+    /// Reads a body that came on `surface`.
+    ///
+    /// # Errors
+    /// The body is no JSON object, or a member that every server needs is missing or of another type.
+    pub fn read(surface: Surface, body: &Bytes) -> Result<Self, Malformed> {
+        let object = Object::parse(body)?;
+        let near = match surface {
+            Surface::OllamaGenerate if object.get::<bool>("raw")? == Some(true) => Surface::OllamaGenerateRaw,
+            other => other,
+        };
+        check_required(near, &object)?;
+        let stream = match near {
+            Surface::OllamaChat | Surface::OllamaGenerate | Surface::OllamaGenerateRaw => {
+                object.get("stream")?.unwrap_or(true)
+            }
+            _ if matches!(near.task(), Task::Embedding | Task::TokenCount) => false,
+            _ => object.get("stream")?.unwrap_or(false),
+        };
+        let vectors = match object.get::<String>("encoding_format")?.as_deref() {
+            Some("base64") => VectorEncoding::Base64,
+            _ => VectorEncoding::Float,
+        };
+        Ok(Self { near, wish: wish(&object)?, stream, include_usage: include_usage(&object)?, vectors, object })
+    }
+
+    /// The name of the model the client asked for first.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.wish.models.first().map_or("", String::as_str)
+    }
+}
+
+/// The `model`, then OpenRouter's `models`, without repetition.
+fn wish(object: &Object) -> Result<Wish, Malformed> {
+    let first = match object.get::<String>("model")? {
+        Some(model) => Some(model),
+        None if object.raw("messages").is_none() || object.raw("model").is_none() => object.get::<String>("name")?,
+        None => None,
+    };
+    let mut models: Vec<String> = Vec::new();
+    let more = object.get::<Vec<String>>("models")?.unwrap_or_default();
+    if more.len() > MODELS_MAX {
+        return Err(Malformed::new("models", format!("holds more than {MODELS_MAX} names")));
+    }
+    for name in first.into_iter().chain(more) {
+        if !name.is_empty() && !models.contains(&name) {
+            models.push(name);
+        }
+    }
+    if models.is_empty() {
+        return Err(Malformed::new("model", "this member is required: the name of a model, see GET /v1/models"));
+    }
+    Ok(Wish { models })
+}
+
+/// Refuses what some upstreams answer with nonsense instead of an error.
+fn check_required(near: Surface, object: &Object) -> Result<(), Malformed> {
+    match near {
+        Surface::OpenaiChat | Surface::AnthropicMessages | Surface::AnthropicCountTokens => {
+            if object.need::<Vec<Json>>("messages")?.is_empty() {
+                return Err(Malformed::new("messages", "holds no message"));
+            }
+            if near == Surface::AnthropicMessages && object.need::<u64>("max_tokens")? == 0 {
+                return Err(Malformed::new("max_tokens", "must be at least 1"));
+            }
+        }
+        Surface::OpenaiResponses => {
+            if object.get::<String>("previous_response_id")?.is_some() {
+                return Err(Malformed::new(
+                    "previous_response_id",
+                    "Airlane does not keep responses: send the whole conversation in `input`",
+                ));
+            }
+            object.need::<IgnoredAny>("input")?;
+        }
+        Surface::OpenaiCompletions => drop(object.need::<IgnoredAny>("prompt")?),
+        Surface::OpenaiEmbeddings | Surface::OllamaEmbed => drop(object.need::<IgnoredAny>("input")?),
+        Surface::OllamaEmbeddings => drop(object.need::<String>("prompt")?),
+        // Empty messages and prompts load a model.
+        Surface::OllamaChat => drop(object.get::<Vec<Json>>("messages")?),
+        Surface::OllamaGenerate | Surface::OllamaGenerateRaw => drop(object.get::<String>("prompt")?),
+    }
+    Ok(())
+}
+
+/// An object whose content does not matter here.
+#[derive(Deserialize)]
+struct Json {}
+
+fn include_usage(object: &Object) -> Result<bool, Malformed> {
+    #[derive(Deserialize)]
+    struct StreamOptions {
+        include_usage: Option<bool>,
+    }
+    let options = object.get::<StreamOptions>("stream_options")?;
+    Ok(options.and_then(|options| options.include_usage).unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(surface: Surface, body: &'static str) -> Result<Ask, Malformed> {
+        Ask::read(surface, &Bytes::from_static(body.as_bytes()))
+    }
+
+    #[test]
+    fn what_the_route_needs() {
+        let body = r#"{"model":"a","models":["b","a"],"messages":[{"role":"user","content":"x"}],"stream":true,
+            "stream_options":{"include_usage":true}}"#;
+        let ask = read(Surface::OpenaiChat, body).unwrap();
+        assert_eq!(ask.wish.models, ["a", "b"]);
+        assert!(ask.stream && ask.include_usage);
+
+        let ask = read(Surface::OllamaGenerate, r#"{"name":"q","prompt":"x","raw":true}"#).unwrap();
+        assert_eq!((ask.near, ask.stream, ask.model()), (Surface::OllamaGenerateRaw, true, "q"));
+    }
+
+    #[test]
+    fn what_breaks_upstreams_is_refused_here() {
+        for (surface, body, want) in [
+            (Surface::OpenaiChat, r#"{"model":"a","messages":[]}"#, "messages: holds no message"),
+            (Surface::OpenaiChat, r#"{"model":"a"}"#, "messages: this member is required"),
+            (Surface::OpenaiChat, r#"{"messages":[{}]}"#, "model: this member is required"),
+            (Surface::OpenaiChat, r#"{"model":3,"messages":[{}]}"#, "model: invalid type"),
+            (Surface::OpenaiChat, r#"{"model":"a","messages":[1]}"#, "messages: invalid type"),
+            (Surface::AnthropicMessages, r#"{"model":"a","messages":[{}]}"#, "max_tokens: this member is required"),
+            (Surface::OpenaiResponses, r#"{"model":"a","input":"x","previous_response_id":"r"}"#, "previous_response_id:"),
+            (Surface::OpenaiCompletions, r#"{"model":"a"}"#, "prompt: this member is required"),
+            (Surface::OpenaiEmbeddings, r#"{"model":"a","input":null}"#, "input: this member is required"),
+            (Surface::OllamaEmbeddings, r#"{"model":"a"}"#, "prompt: this member is required"),
+        ] {
+            let error = read(surface, body).expect_err(body).to_string();
+            assert!(error.starts_with(want), "{body}: {error}");
+        }
+    }
+}

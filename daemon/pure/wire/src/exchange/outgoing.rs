@@ -1,0 +1,100 @@
+//! What an upstream is sent.
+
+use domain::surface::Surface;
+
+use super::Ask;
+use crate::chat::ChatRequest;
+use crate::completion::CompletionRequest;
+use crate::embedding::EmbeddingRequest;
+use crate::malformed::{Malformed, Uncarried};
+use crate::{anthropic, ollama, openai};
+
+/// Why a request cannot be sent on in the upstream's dialect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// The body is wrong in a member that only a change of dialect looks at.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A member would be lost.
+    #[error(transparent)]
+    Uncarried(#[from] Uncarried),
+}
+
+impl Ask {
+    /// The body for an upstream that is called on `far` and calls the model `model`.
+    ///
+    /// # Errors
+    /// The dialects differ and a member is wrong or has no counterpart.
+    pub fn outgoing(&self, far: Surface, model: &str) -> Result<Vec<u8>, NotSent> {
+        if far == self.near { Ok(self.passed(model)?) } else { self.translated(far, model) }
+    }
+
+    /// The client's own body with the upstream's model name, and usage asked for.
+    fn passed(&self, model: &str) -> Result<Vec<u8>, Malformed> {
+        let mut object = self.object.clone();
+        object.remove("models");
+        if self.near.dialect() == domain::surface::Dialect::Ollama {
+            object.remove("name");
+        }
+        object.set("model", model);
+        if self.stream && matches!(self.near, Surface::OpenaiChat | Surface::OpenaiCompletions) && !self.include_usage {
+            let mut options: serde_json::Map<String, serde_json::Value> =
+                object.get("stream_options")?.unwrap_or_default();
+            options.insert("include_usage".to_owned(), true.into());
+            object.set("stream_options", &options);
+        }
+        Ok(object.to_bytes())
+    }
+
+    fn translated(&self, far: Surface, model: &str) -> Result<Vec<u8>, NotSent> {
+        let body = match far {
+            Surface::OpenaiChat => openai::chat_request::encode(&self.chat()?, model)?,
+            Surface::AnthropicMessages => anthropic::request::encode(&self.chat()?, model)?,
+            Surface::AnthropicCountTokens => anthropic::count_tokens::encode_request(&self.chat()?, model)?,
+            Surface::OllamaChat => ollama::chat_request::encode(&self.chat()?, model)?,
+            Surface::OpenaiCompletions => openai::completions::encode_request(&self.completion()?, model)?,
+            Surface::OllamaGenerateRaw => ollama::generate::encode_raw(&self.completion()?, model)?,
+            Surface::OpenaiEmbeddings => openai::embeddings::encode_request(&self.embedding()?, model)?,
+            Surface::OllamaEmbed => ollama::embed::encode_request(&self.embedding()?, model)?,
+            Surface::OpenaiResponses | Surface::OllamaGenerate | Surface::OllamaEmbeddings => {
+                return Err(Uncarried::new(far.path(), "nothing is translated into this surface").into());
+            }
+        };
+        Ok(body)
+    }
+    /// The conversation in neutral terms.
+    ///
+    /// # Errors
+    /// A member is wrong.
+    pub fn chat(&self) -> Result<ChatRequest, Malformed> {
+        match self.near {
+            Surface::OpenaiResponses => openai::responses::request::decode(&self.object),
+            Surface::AnthropicMessages => anthropic::request::decode(&self.object),
+            Surface::AnthropicCountTokens => anthropic::count_tokens::decode(&self.object),
+            Surface::OllamaChat => ollama::chat_request::decode(&self.object),
+            Surface::OllamaGenerate => ollama::generate::decode(&self.object),
+            Surface::OpenaiChat
+            | Surface::OpenaiCompletions
+            | Surface::OpenaiEmbeddings
+            | Surface::OllamaGenerateRaw
+            | Surface::OllamaEmbed
+            | Surface::OllamaEmbeddings => openai::chat_request::decode(&self.object),
+        }
+    }
+
+    fn completion(&self) -> Result<CompletionRequest, Malformed> {
+        if self.near == Surface::OllamaGenerateRaw {
+            ollama::generate::decode_raw(&self.object)
+        } else {
+            openai::completions::decode(&self.object)
+        }
+    }
+
+    fn embedding(&self) -> Result<EmbeddingRequest, Malformed> {
+        match self.near {
+            Surface::OllamaEmbed => ollama::embed::decode(&self.object),
+            Surface::OllamaEmbeddings => ollama::embed::decode_old(&self.object),
+            _ => openai::embeddings::decode(&self.object).map(|(request, _)| request),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! An upstream's stream on its way to the client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::surface::{Dialect, Surface};
+use domain::usage::Usage;
+
+use super::Ask;
+use super::decoder::{Decoder, Piece};
+use super::encoder::Encoder;
+use crate::failure::{ErrorBody, UpstreamFailure};
+use crate::malformed::Malformed;
+use crate::reply::{Event, ReplyContext};
+
+/// What one chunk of the upstream comes to.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Bytes for the client; possibly none.
+    pub bytes: Bytes,
+    /// Pieces of the answer among them that a person would see.
+    pub visible: u32,
+    /// The upstream reported a failure inside its stream; what follows it is passed over.
+    pub failure: Option<UpstreamFailure>,
+}
+
+/// Carries one stream from an upstream's surface to the client's.
+///
+/// Where both are the same, frames are passed on as received and decoded on the side, for usage, end and failures.
+#[derive(Debug)]
+pub struct Transcoder {
+    near: Surface,
+    pass: bool,
+    strip_usage: bool,
+    decoder: Decoder,
+    encoder: Encoder,
+    usage: Usage,
+    /// A choice was finished: an end of the connection is then an end of the answer.
+    finished: bool,
+    done: bool,
+}
+
+impl Transcoder {
+    /// A stream for `ask` from an upstream that is called on `far`.
+    #[must_use]
+    pub fn new(ask: &Ask, far: Surface, context: ReplyContext) -> Self {
+        Self {
+            near: ask.near,
+            pass: ask.near == far,
+            strip_usage: !ask.include_usage && ask.near.dialect() == Dialect::Openai,
+            decoder: Decoder::new(far),
+            encoder: Encoder::new(ask, context),
+            usage: Usage::default(),
+            finished: false,
+            done: false,
+        }
+    }
+
+    /// Takes a chunk as received.
+    ///
+    /// # Errors
+    /// The bytes are no stream of the upstream's dialect.
+    pub fn feed(&mut self, chunk: &Bytes, elapsed: Duration) -> Result<Step, Malformed> {
+        let pieces = self.decoder.feed(chunk)?;
+        Ok(self.take(pieces, elapsed))
+    }
+
+    /// Takes the end of the upstream's stream and completes the client's if the answer was complete; see
+    /// [`Transcoder::is_done`].
+    ///
+    /// # Errors
+    /// What was left is no frame of the upstream's dialect.
+    pub fn finish(&mut self, elapsed: Duration) -> Result<Step, Malformed> {
+        let piece = self.decoder.finish()?;
+        let mut step = self.take(piece.into_iter().collect(), elapsed);
+        if !self.done && self.finished && step.failure.is_none() {
+            let mut out = Vec::from(step.bytes);
+            if self.pass {
+                out.extend_from_slice(missing_end(self.near));
+            } else {
+                self.encoder.event(&Event::Done, elapsed, &mut out);
+            }
+            self.done = true;
+            step.bytes = out.into();
+        }
+        Ok(step)
+    }
+
+    /// Whether the answer is complete, and the client has been told so.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Tokens used, as far as told.
+    #[must_use]
+    pub const fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// A sign of life for the client.
+    #[must_use]
+    pub fn heartbeat(&mut self) -> Bytes {
+        let mut out = Vec::new();
+        self.encoder.heartbeat(&mut out);
+        out.into()
+    }
+
+    /// Ends the client's stream with an error event of its dialect.
+    #[must_use]
+    pub fn fail(&mut self, error: &ErrorBody) -> Bytes {
+        let mut out = Vec::new();
+        self.encoder.fail(error, &mut out);
+        self.done = true;
+        out.into()
+    }
+
+    fn take(&mut self, pieces: Vec<Piece>, elapsed: Duration) -> Step {
+        let mut step = Step::default();
+        let mut out = Out::default();
+        for piece in pieces {
+            if self.done {
+                break;
+            }
+            for event in &piece.events {
+                self.note(event, &mut step);
+            }
+            if step.failure.is_some() {
+                break;
+            }
+            if self.pass {
+                if !(self.strip_usage && is_usage_only(&piece.events)) {
+                    out.pass(piece.raw);
+                }
+            } else {
+                for event in &piece.events {
+                    self.encoder.event(event, elapsed, out.own());
+                }
+            }
+        }
+        step.bytes = out.into_bytes();
+        step
+    }
+
+    fn note(&mut self, event: &Event, step: &mut Step) {
+        step.visible += u32::from(event.is_visible());
+        match event {
+            Event::Usage(usage) => self.usage.update(usage),
+            Event::Finish { .. } => self.finished = true,
+            Event::Done => self.done = true,
+            Event::Failed(failure) => step.failure = Some(failure.clone()),
+            Event::Start { .. }
+            | Event::Text { .. }
+            | Event::Thinking { .. }
+            | Event::Signature { .. }
+            | Event::RedactedThinking { .. }
+            | Event::Refusal { .. }
+            | Event::ToolCall { .. }
+            | Event::ToolArguments { .. } => {}
+        }
+    }
+}
+
+fn is_usage_only(events: &[Event]) -> bool {
+    matches!(events, [Event::Usage(_)])
+}
+
+/// What a stream of this surface ends with, for upstreams that forget it.
+const fn missing_end(near: Surface) -> &'static [u8] {
+    match near.dialect() {
+        Dialect::Openai if matches!(near, Surface::OpenaiResponses) => b"",
+        Dialect::Openai => b"data: [DONE]\n\n",
+        Dialect::Anthropic => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+        Dialect::Ollama => b"",
+    }
+}
+
+/// Collects output: one frame is handed on without copying.
+#[derive(Default)]
+struct Out {
+    whole: Bytes,
+    parts: Vec<u8>,
+}
+
+impl Out {
+    fn pass(&mut self, raw: Bytes) {
+        if self.whole.is_empty() && self.parts.is_empty() {
+            self.whole = raw;
+        } else {
+            self.own().extend_from_slice(&raw);
+        }
+    }
+
+    fn own(&mut self) -> &mut Vec<u8> {
+        if !self.whole.is_empty() {
+            self.parts.extend_from_slice(&std::mem::take(&mut self.whole));
+        }
+        &mut self.parts
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.parts.is_empty() { self.whole } else { self.parts.into() }
+    }
+}
