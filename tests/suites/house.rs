@@ -20,7 +20,17 @@ const EMPTY_WORDS: [&str; 3] = ["Manager", "Helper", "Util"];
 
 /// Crates that bring a clock, IO, threads or random numbers: not for the pure ones.
 const IMPURE: [&str; 12] = [
-    "tokio", "actix-web", "hyper", "hyper-util", "reqwest", "rusqlite", "rand", "getrandom", "socket2", "tracing", "chrono",
+    "tokio",
+    "actix-web",
+    "hyper",
+    "hyper-util",
+    "reqwest",
+    "rusqlite",
+    "rand",
+    "getrandom",
+    "socket2",
+    "tracing",
+    "chrono",
     "tempfile",
 ];
 
@@ -50,7 +60,8 @@ fn the_doors_table_names_no_room_that_is_gone() {
     let (doors, _) = read_doors();
     let rooms: BTreeSet<String> = rooms().into_iter().map(|(room, _)| room).collect();
     let crates = crates();
-    let gone: Vec<&String> = doors.keys().filter(|room| !rooms.contains(*room) && !crates.contains_key(*room)).collect();
+    let gone: Vec<&String> =
+        doors.keys().filter(|room| !rooms.contains(*room) && !crates.contains_key(*room)).collect();
     assert!(gone.is_empty(), "{TABLE} has rows for rooms that do not exist: {gone:?}");
 }
 
@@ -130,7 +141,8 @@ fn parse_doors(text: &str) -> (Doors, BTreeSet<String>) {
 
 /// Rooms of the daemon named in `crate::ROOM` or `crate::{ROOM, ...}`; comments do not count.
 fn doors_used(text: &str) -> BTreeSet<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
     let mut used = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         match rest.strip_prefix('{') {
@@ -189,7 +201,11 @@ fn crates() -> BTreeMap<String, String> {
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
     let lines = section.lines().take_while(|line| !line.starts_with('['));
-    lines.filter_map(|line| line.split(['.', '=', ' ']).next()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    lines
+        .filter_map(|line| line.split(['.', '=', ' ']).next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn type_name(line: &str) -> Option<String> {
