@@ -57,6 +57,16 @@ fn splits_and_line_ends_change_nothing() {
 }
 
 #[test]
+fn questions_about_the_server_are_answered() {
+    let fake = Fake::with_models(&["a", "b"]);
+    let get = |path: &str| send(fake.address(), &Request::get(path)).json();
+    assert_eq!(get("/v1/models")["data"][1]["id"], "b");
+    assert_eq!(get("/api/tags")["models"][1]["name"], "b");
+    fake.set_about(Some(Script::status(500)));
+    assert_eq!(send(fake.address(), &Request::get("/v1/models")).status(), 500);
+}
+
+#[test]
 fn a_cut_is_seen_as_one() {
     let fake = Fake::start();
     for reset in [false, true] {
