@@ -5,7 +5,7 @@ use airlane_tests::daemon::Setup;
 use airlane_tests::fake::{Fake, Script};
 use serde_json::{Value, json};
 
-use crate::common::{chat, eventually, models, ollama_chat, pair, wait_model};
+use crate::common::{chat, eventually, models, ollama_chat, pair, pair_with, wait_model};
 
 #[test]
 fn models_of_all_upstreams_are_one_list() {
@@ -186,4 +186,14 @@ fn browsers_of_the_lan_may_call() {
     assert_eq!(answer.header("access-control-allow-origin"), Some("http://localhost:3000"));
     let list: Value = daemon.get("/v1/models").json();
     assert_eq!(list["object"], "list");
+}
+
+#[test]
+fn a_second_listener_stands_in_for_an_ollama() {
+    let (_fake, daemon) = pair_with("openai", Setup::new().endpoint("ollama_listen = [\"127.0.0.1:0\"]"));
+    let [main, second] = daemon.endpoints() else { panic!("two listeners: {:?}", daemon.endpoints()) };
+    assert_ne!(main, second);
+    assert_eq!(airlane_tests::client::send(*second, &Request::get("/")).text(), "Ollama is running");
+    let answer = airlane_tests::client::send(*second, &ollama_chat("fake-1", false));
+    assert_eq!(answer.json()["message"]["content"], Script::default().full_text(), "{}", answer.text());
 }

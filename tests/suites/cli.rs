@@ -21,7 +21,7 @@ fn check_tells_every_problem_with_path_and_line() {
     );
     let (code, out, err) = airlane(&["check", "--config", &path]);
     let told = out + &err;
-    assert_eq!(code, Some(1), "{told}");
+    assert_eq!(code, Some(2), "{told}");
     for (key, line) in
         [("endpoint.listen[0]", 2), ("upstream[0].kind", 6), ("upstream[0].url", 7), ("alias[0].models", 11)]
     {
@@ -43,7 +43,7 @@ fn check_tells_unknown_keys_and_bad_toml() {
     ] {
         let (_folder, path) = file(text);
         let (code, out, err) = airlane(&["check", "--config", &path]);
-        assert_eq!(code, Some(1), "{text}: {out}{err}");
+        assert_eq!(code, Some(2), "{text}: {out}{err}");
         assert!((out.clone() + &err).contains(wanted), "{text}: {out}{err}");
     }
 }
@@ -96,9 +96,16 @@ fn models_and_status_ask_the_running_daemon() {
     let (code, out, err) = airlane(&["models", "--url", &daemon.url()]);
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("fake-1") && out.contains("box"), "{out}");
-    let (code, out, err) = airlane(&["status", "--url", &daemon.url()]);
-    assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("box"), "{out}");
+    // The console's address is found by the data directory.
+    let config = daemon.folder().join("client.toml");
+    let data = daemon.folder().join("data");
+    std::fs::write(&config, format!("[data]\ndir = \"{}\"\n", data.display())).expect("written");
+    let config = config.display().to_string();
+    for (verb, word) in [("status", "box"), ("models", "fake-1")] {
+        let (code, out, err) = airlane(&[verb, "--config", &config]);
+        assert_eq!(code, Some(0), "{verb}: {out}{err}");
+        assert!(out.contains(word), "{verb}: {out}{err}");
+    }
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn without_a_daemon_they_say_what_to_do() {
     let url = format!("http://{}", airlane_tests::sockets::refused());
     for arguments in [&["models", "--url", &url][..], &["status", "--url", &url], &["chat", "--url", &url, "hi"]] {
         let (code, out, err) = airlane(arguments);
-        assert!(code.is_some_and(|code| code != 0 && code != 101), "{arguments:?}: {code:?}");
+        assert_eq!(code, Some(3), "{arguments:?}: {out}{err}");
         assert!(err.contains("airlane run") || err.contains("running"), "{arguments:?}: {out}{err}");
     }
 }

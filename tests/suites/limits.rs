@@ -237,3 +237,19 @@ fn many_at_once_are_all_served() {
     }
     assert!(fake.wait_for(199, BOUND, |record| record.finished).is_some());
 }
+
+#[test]
+fn a_whole_answer_may_be_compressed_for_who_asks() {
+    let (fake, daemon) = pair("openai");
+    let text = "many words ".repeat(5_000);
+    fake.answer(Script::text(&text));
+    let plain = daemon.send(&chat("fake-1", false));
+    assert_eq!(plain.header("content-encoding"), None, "nobody asked");
+    let mut packed = daemon.send(&chat("fake-1", false).with("accept-encoding", "gzip"));
+    if packed.header("content-encoding") == Some("gzip") {
+        let mut unpacked = Vec::new();
+        std::io::copy(&mut flate2::read::MultiGzDecoder::new(&*packed.body), &mut unpacked).expect("gzip");
+        packed.body = unpacked;
+    }
+    assert_eq!(packed.json()["choices"][0]["message"]["content"], text.as_str());
+}

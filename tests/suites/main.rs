@@ -10,6 +10,7 @@ mod embeddings;
 mod endpoint;
 mod errors;
 mod failover;
+mod harness;
 mod house;
 mod limits;
 mod observability;

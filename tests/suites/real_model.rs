@@ -24,7 +24,7 @@ impl Model {
         let python = prepared("target/model-venv/bin/python", "packaging/model-setup");
         let mut child = Command::new(python)
             .arg(repository().join("packaging/model-server.py"))
-            .args(["--port", "0", "--ctx", "1024", "--parallel", "2", "--threads", "2"])
+            .args(["--port", "0", "--ctx", "1024", "--parallel", "2", "--threads", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

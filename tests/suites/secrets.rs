@@ -97,7 +97,7 @@ fn check_never_prints_a_key() {
     ] {
         std::fs::write(&path, &text).expect("written");
         let (code, out, err) = airlane(&["check", "--config", &path.to_string_lossy()]);
-        assert_eq!(code, Some(1), "{out}{err}");
+        assert_eq!(code, Some(2), "{out}{err}");
         assert!(!(out.clone() + &err).contains(KEY), "the key is printed: {out}{err}");
     }
 }

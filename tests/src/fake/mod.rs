@@ -244,7 +244,7 @@ async fn answer(
         let rendered = route::generated(&script, request);
         (script, rendered)
     } else {
-        let (about, models) = (shared.lock().about.clone(), shared.lock().models.clone());
+        let (about, models) = shared.about();
         let rendered = about
             .as_ref()
             .map_or_else(|| Some(route::about(&models, request)), |script| route::generated(script, request));

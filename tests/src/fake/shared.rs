@@ -91,6 +91,12 @@ impl Shared {
         }
     }
 
+    /// The script for questions about the server, and its models.
+    pub(super) fn about(&self) -> (Option<Script>, Vec<String>) {
+        let state = self.lock();
+        (state.about.clone(), state.models.clone())
+    }
+
     /// The script for a generating request: one-shot ones first, then by model, then the default.
     pub(super) fn script_for(&self, model: &str) -> Script {
         let mut state = self.lock();
