@@ -7,6 +7,9 @@ use crate::malformed::Malformed;
 /// Largest single event accepted: a picture in base64 fits, a runaway upstream does not.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The byte order mark, which some servers put at the start; it may come in pieces.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One event: its exact bytes, and where its data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -34,10 +37,16 @@ impl Reader {
     /// An event grows beyond [`EVENT_BYTES_MAX`].
     pub fn feed(&mut self, chunk: &Bytes, frames: &mut Vec<Frame>) -> Result<(), Malformed> {
         let mut rest = chunk.clone();
-        if !self.begun && !chunk.is_empty() {
+        if !self.begun {
+            self.pending.extend_from_slice(&rest);
+            rest = self.pending.split().freeze();
+            if rest.len() < MARK.len() && MARK.starts_with(&rest) {
+                self.pending.extend_from_slice(&rest);
+                return Ok(());
+            }
             self.begun = true;
-            if rest.starts_with(b"\xef\xbb\xbf") {
-                rest = rest.slice(3..);
+            if rest.starts_with(MARK) {
+                rest = rest.slice(MARK.len()..);
             }
         }
         if self.pending.is_empty() {
@@ -155,6 +164,14 @@ mod tests {
         ] {
             let want: Vec<_> = want.into_iter().map(|(e, d)| (e.to_owned(), d.map(str::to_owned))).collect();
             assert_eq!(read(&[bytes.as_bytes()]), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_may_come_in_pieces() {
+        let bytes = "\u{feff}event: x\ndata: a\n\n".as_bytes();
+        for cut in 1..5 {
+            assert_eq!(read(&[&bytes[..cut], &bytes[cut..]]), [("x".to_owned(), Some("a".to_owned()))], "cut at {cut}");
         }
     }
 
