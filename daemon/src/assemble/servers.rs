@@ -47,8 +47,7 @@ impl Servers {
         let scheme = if config.endpoint.tls.is_some() { "https" } else { "http" };
         let endpoint = bind_endpoint(config, parts)?;
         let urls = client_urls(&endpoint.addresses, scheme);
-        let console =
-            if config.console.listen.is_empty() { None } else { Some(bind_console(config, parts, urls)?) };
+        let console = if config.console.listen.is_empty() { None } else { Some(bind_console(config, parts, urls)?) };
         Ok(Self { endpoint, console, scheme })
     }
 
@@ -145,8 +144,7 @@ fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyho
     .shutdown_timeout(1)
     .disable_signals();
     for address in &config.console.listen {
-        server =
-            server.bind(address).with_context(|| cannot_listen(*address, "--console or [console] listen"))?;
+        server = server.bind(address).with_context(|| cannot_listen(*address, "--console or [console] listen"))?;
     }
     Ok(Running::start(server.addrs(), server.run()))
 }
@@ -214,8 +212,7 @@ fn client_urls(addresses: &[SocketAddr], scheme: &str) -> Vec<String> {
 /// Our address towards the default route, as the kernel would choose it; nothing is sent.
 fn lan_address(listening: SocketAddr) -> Option<SocketAddr> {
     // Addresses for documentation (RFC 5737, RFC 3849): routed like any other, reached by no one.
-    let (ours, theirs) =
-        if listening.is_ipv4() { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
+    let (ours, theirs) = if listening.is_ipv4() { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
     let socket = UdpSocket::bind(ours).ok()?;
     socket.connect(theirs).ok()?;
     let address = socket.local_addr().ok()?.ip();

@@ -19,7 +19,8 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
         }
         Err(error) => return Err(error),
     };
-    let overview: Overview = serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
+    let overview: Overview =
+        serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
     print!("{}", text(&overview));
     Ok(Done::Yes)
 }
