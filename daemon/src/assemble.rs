@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
 
-use crate::edges::SystemClock;
+use crate::edges::{Clock, SystemClock};
 use crate::gateway::Gateway;
 use crate::keeper::Keeper;
 use crate::live::Live;
@@ -38,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) started: Instant,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Parts {
@@ -48,7 +49,7 @@ impl Parts {
             meter: self.meter.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
             ready: self.ready.clone(),
         }
     }
@@ -70,6 +71,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         trust: Arc::new(Trust::default()),
         ready: Arc::new(AtomicBool::new(false)),
         started: Instant::now(),
+        clock: Arc::new(SystemClock::new()),
     });
     let servers = Servers::bind(&config, &parts)?;
     let mut tasks = Tasks::default();

@@ -163,6 +163,10 @@ fn cannot_listen(address: SocketAddr, keys: &str) -> String {
     )
 }
 
+/// Our own headers that pages may read.
+const EXPOSED: [&str; 6] =
+    ["x-request-id", "x-airlane-upstream", "x-airlane-model", "x-airlane-estimated", "server-timing", "retry-after"];
+
 fn cors(origins: Arc<[String]>) -> Cors {
     Cors::default()
         .allowed_origin_fn(move |origin, _| {
@@ -171,7 +175,9 @@ fn cors(origins: Arc<[String]>) -> Cors {
         })
         .allowed_methods(["GET", "HEAD", "POST", "OPTIONS"])
         .allow_any_header()
-        .expose_any_header()
+        .expose_headers(EXPOSED)
+        // Answers differ by origin in these headers only, and nobody caches them.
+        .disable_vary_header()
         .max_age(86_400)
 }
 

@@ -29,7 +29,8 @@ pub(super) struct Job {
     pub(super) request_id: String,
     pub(super) ask: Ask,
     pub(super) settlement: Settlement,
-    pub(super) created_ms: u64,
+    /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
+    pub(super) context: ReplyContext,
     permit: Option<Permit>,
     legs: Vec<Leg>,
     /// The leg to try next.
@@ -57,7 +58,12 @@ impl Job {
         ask: Ask,
         settlement: Settlement,
     ) -> Self {
-        let created_ms = gateway.clock.unix_ms();
+        let context = ReplyContext {
+            unique: gateway.clock.unique(),
+            model: ask.model().to_owned(),
+            created_ms: gateway.clock.unix_ms(),
+            include_usage: ask.include_usage,
+        };
         Self {
             gateway,
             snapshot,
@@ -65,7 +71,7 @@ impl Job {
             request_id,
             ask,
             settlement,
-            created_ms,
+            context,
             permit: None,
             legs: Vec::new(),
             next: 0,
@@ -192,16 +198,6 @@ impl Job {
     /// The reason for which the last upstream failed.
     pub(super) fn take_failure(&mut self) -> ServeError {
         self.failure.take().unwrap_or(ServeError::Refused(Refusal::NoModelNamed))
-    }
-
-    /// What encoders need to know.
-    pub(super) fn context(&self) -> ReplyContext {
-        ReplyContext {
-            unique: self.gateway.clock.unique(),
-            model: self.ask.model().to_owned(),
-            created_ms: self.created_ms,
-            include_usage: self.ask.include_usage,
-        }
     }
 
     /// An error of an upstream of this job.

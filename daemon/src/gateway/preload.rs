@@ -20,5 +20,5 @@ pub(super) fn answer(job: &mut Job) -> Result<Option<HttpResponse>, ServeError> 
     let mut response = HttpResponse::Ok();
     serve::headers(&mut response, job, None);
     response.insert_header((CONTENT_TYPE, "application/json"));
-    Ok(Some(response.body(load_reply(&job.ask, load, &job.context(), job.settlement.elapsed()))))
+    Ok(Some(response.body(load_reply(&job.ask, load, &job.context, job.settlement.elapsed()))))
 }

@@ -1,12 +1,13 @@
 //! A stream on its way to the client: bytes at once, comments in silence, the next upstream while nothing was seen.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::surface::Dialect;
 use futures_util::Stream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use wire::exchange::{Transcoder, whole_as_stream};
 
 use super::job::{Job, Live};
@@ -28,7 +29,7 @@ impl Signs {
             dialect: job.ask.near.dialect(),
             request_id: job.request_id.clone(),
             heartbeat_every: job.snapshot.config.endpoint.heartbeat,
-            idle: Transcoder::new(&job.ask, job.ask.near, job.context()),
+            idle: Transcoder::new(&job.ask, job.ask.near, job.context.clone()),
         }
     }
 }
@@ -59,6 +60,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 }
             },
         };
+        let mut begins = true;
         loop {
             let mut live = match begun {
                 Ok(live) => live,
@@ -68,7 +70,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                     return;
                 }
             };
-            let mut leg = Passage::new(&job, &live, signs.heartbeat_every);
+            let mut leg = Passage::new(&job, &live, signs.heartbeat_every, begins);
             let end = loop {
                 match leg.next(&mut job, &mut live).await {
                     Next::Bytes(bytes) => yield Ok(bytes),
@@ -80,6 +82,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                     }
                 }
             };
+            begins = leg.begins;
             let fault = match end {
                 End::Complete => {
                     job.settlement.complete();
@@ -97,7 +100,8 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 Ok(()) if seen => Err(job.take_failure()),
                 Ok(()) => job.next_live().await,
             };
-            if let Err(error) = &begun && seen {
+            // An error ends the stream in the words of whoever began it.
+            if let Err(error) = &begun && !begins {
                 job.settlement.fail(error.kind());
                 yield Ok(leg.transcoder.fail(&error.body(Some(&signs.request_id))));
                 return;
@@ -109,10 +113,15 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
 /// One upstream's stream on its way through.
 struct Passage {
     transcoder: Transcoder,
+    /// The client has nothing of an answer yet, not even its first frame.
+    begins: bool,
     /// Frames that nobody would see, kept until the first visible one: until then another upstream may take over.
     held: Vec<u8>,
     heartbeat_every: Duration,
-    silent_since: Instant,
+    sent: Instant,
+    /// Wakes for the next sign of life or the end of patience, whichever is first. Chunks do not move it: it looks
+    /// for itself, when it fires, whether they came.
+    alarm: Pin<Box<Sleep>>,
     whole: bool,
 }
 
@@ -122,40 +131,55 @@ enum Next {
 }
 
 impl Passage {
-    fn new(job: &Job, live: &Live, heartbeat_every: Duration) -> Self {
+    fn new(job: &Job, live: &Live, heartbeat_every: Duration, begins: bool) -> Self {
+        let transcoder = Transcoder::new(&job.ask, live.leg.far, job.context.clone());
+        let sent = Instant::now();
         Self {
-            transcoder: Transcoder::new(&job.ask, live.leg.far, job.context()),
+            transcoder: if begins { transcoder } else { transcoder.resumed() },
+            begins,
             held: Vec::new(),
             heartbeat_every,
-            silent_since: Instant::now(),
+            sent,
+            alarm: Box::pin(tokio::time::sleep_until((sent + heartbeat_every).min(live.reply.body.deadline()))),
             whole: live.leg.far.dialect() != Dialect::Ollama && !live.reply.is_stream,
         }
     }
 
     /// The next bytes for the client.
     async fn next(&mut self, job: &mut Job, live: &mut Live) -> Next {
-        if self.whole {
-            return self.whole(job, live).await;
-        }
         loop {
-            let chunk = match tokio::time::timeout_at(self.silent_since + self.heartbeat_every, live.reply.body.chunk())
-                .await
-            {
-                Err(_) => {
-                    self.silent_since = Instant::now();
-                    return Next::Bytes(self.transcoder.heartbeat());
-                }
-                Ok(chunk) => chunk,
+            let chunk = tokio::select! {
+                biased;
+                chunk = live.reply.body.next() => chunk,
+                () = &mut self.alarm => match self.alarmed(live) {
+                    Some(next) => return next,
+                    None => continue,
+                },
             };
-            let (chunk, at_end) = match chunk {
-                Ok(Some(chunk)) => (chunk, false),
-                Ok(None) => (Bytes::new(), true),
-                Err(fault) => return Next::End(Bytes::new(), End::Failed(fault)),
+            let next = match chunk {
+                Err(fault) => Some(Next::End(Bytes::new(), End::Failed(fault))),
+                Ok(chunk) if self.whole => self.whole(job, live, chunk),
+                Ok(Some(chunk)) => self.take(job, &chunk, false),
+                Ok(None) => self.take(job, &Bytes::new(), true),
             };
-            if let Some(next) = self.take(job, &chunk, at_end) {
+            if let Some(next) = next {
                 return next;
             }
         }
+    }
+
+    /// What the alarm is good for: a sign of life, or the end of patience with the upstream.
+    fn alarmed(&mut self, live: &Live) -> Option<Next> {
+        let now = Instant::now();
+        if now >= live.reply.body.deadline() {
+            return Some(Next::End(Bytes::new(), End::Failed(live.reply.body.silence())));
+        }
+        let is_silent = now >= self.sent + self.heartbeat_every;
+        if is_silent {
+            self.sent = now;
+        }
+        self.alarm.as_mut().reset((self.sent + self.heartbeat_every).min(live.reply.body.deadline()));
+        is_silent.then(|| Next::Bytes(self.transcoder.heartbeat()))
     }
 
     /// Takes one chunk, or the end; `None` if there is nothing to send yet.
@@ -165,21 +189,15 @@ impl Passage {
         let step = match step {
             Ok(step) => step,
             Err(malformed) => {
-                return Some(Next::End(Bytes::new(), End::Failed(Fault::NotAnAnswer(malformed.to_string()))));
+                let fault = Fault::NotAnAnswer(malformed.to_string());
+                return Some(Next::End(Bytes::new(), End::Failed(fault)));
             }
         };
         job.settlement.saw(step.visible);
         job.settlement.usage = self.transcoder.usage();
         let is_done = self.transcoder.is_done();
-        let bytes = if job.settlement.is_visible() || (is_done && step.failure.is_none()) {
-            self.release(step.bytes)
-        } else {
-            self.held.extend_from_slice(&step.bytes);
-            Bytes::new()
-        };
-        if !bytes.is_empty() {
-            self.silent_since = Instant::now();
-        }
+        let may_go = job.settlement.is_visible() || (is_done && step.failure.is_none());
+        let bytes = self.pass(step.preamble, step.bytes, may_go);
         match step.failure {
             Some(failure) => Some(Next::End(bytes, End::Failed(Fault::Reported(failure)))),
             None if is_done => Some(Next::End(bytes, End::Complete)),
@@ -191,23 +209,37 @@ impl Passage {
         }
     }
 
-    fn release(&mut self, bytes: Bytes) -> Bytes {
-        if self.held.is_empty() {
-            return bytes;
+    /// What goes to the client now; the rest is held.
+    fn pass(&mut self, preamble: Bytes, bytes: Bytes, may_go: bool) -> Bytes {
+        self.begins &= preamble.is_empty();
+        let out = match (may_go, self.held.is_empty()) {
+            (true, true) if preamble.is_empty() => bytes,
+            (true, _) => [preamble, std::mem::take(&mut self.held).into(), bytes].concat().into(),
+            (false, _) => {
+                self.held.extend_from_slice(&bytes);
+                preamble
+            }
+        };
+        if !out.is_empty() {
+            self.sent = Instant::now();
         }
-        let mut all = std::mem::take(&mut self.held);
-        all.extend_from_slice(&bytes);
-        all.into()
+        out
     }
 
-    /// An upstream that answers in one piece although a stream was asked of it.
-    async fn whole(&mut self, job: &mut Job, live: &mut Live) -> Next {
-        let body = match tokio::time::timeout(self.heartbeat_every, live.reply.body.collect(ANSWER_BYTES_MAX)).await {
-            Err(_) => return Next::Bytes(self.transcoder.heartbeat()),
-            Ok(Err(fault)) => return Next::End(Bytes::new(), End::Failed(fault)),
-            Ok(Ok(body)) => body,
-        };
-        match whole_as_stream(&job.ask, live.leg.far, &body, job.context(), job.settlement.elapsed()) {
+    /// An upstream that answers in one piece although a stream was asked of it: collects until the end, then streams.
+    fn whole(&mut self, job: &mut Job, live: &Live, chunk: Option<Bytes>) -> Option<Next> {
+        let Some(chunk) = chunk else { return Some(self.whole_end(job, live)) };
+        if self.held.len() + chunk.len() > ANSWER_BYTES_MAX {
+            let fault = Fault::NotAnAnswer(format!("its answer is larger than {ANSWER_BYTES_MAX} bytes"));
+            return Some(Next::End(Bytes::new(), End::Failed(fault)));
+        }
+        self.held.extend_from_slice(&chunk);
+        None
+    }
+
+    fn whole_end(&mut self, job: &mut Job, live: &Live) -> Next {
+        let body = Bytes::from(std::mem::take(&mut self.held));
+        match whole_as_stream(&job.ask, live.leg.far, &body, job.context.clone(), job.settlement.elapsed()) {
             Ok(answer) => {
                 job.settlement.saw(1);
                 job.settlement.usage = answer.usage;

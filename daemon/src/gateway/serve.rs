@@ -88,7 +88,7 @@ async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
 /// Reads one upstream's whole answer and turns it into the client's.
 pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<HttpResponse, Fault> {
     let body = live.reply.body.collect(ANSWER_BYTES_MAX).await?;
-    let answered = answer(&job.ask, live.leg.far, &body, &job.context(), job.settlement.elapsed())?;
+    let answered = answer(&job.ask, live.leg.far, &body, &job.context, job.settlement.elapsed())?;
     job.settlement.usage = answered.usage;
     let mut response = HttpResponse::Ok();
     headers(&mut response, job, Some(live));

@@ -63,19 +63,40 @@ impl ReplyBody {
         Self { source, deadline: Instant::now() + idle_timeout, idle_timeout, collected: BytesMut::new() }
     }
 
+    /// The next chunk; `None` at the proper end. Waits for ever: see [`ReplyBody::deadline`]. Safe to drop and call
+    /// again.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        match self.source.next().await {
+            Some(Ok(chunk)) => {
+                self.deadline = Instant::now() + self.idle_timeout;
+                Ok(Some(chunk))
+            }
+            Some(Err(reason)) => Err(Fault::Broken(reason)),
+            None => Ok(None),
+        }
+    }
+
+    /// When the next chunk must be there.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The fault of an upstream whose deadline has passed.
+    pub(crate) const fn silence(&self) -> Fault {
+        Fault::Timeout { waiting_for: "further byte", waited: self.idle_timeout }
+    }
+
     /// The next chunk; `None` at the proper end. Safe to drop and call again.
     ///
     /// # Errors
     /// The connection broke or was silent for too long.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
-        match tokio::time::timeout_at(self.deadline, self.source.next()).await {
-            Ok(Some(Ok(chunk))) => {
-                self.deadline = Instant::now() + self.idle_timeout;
-                Ok(Some(chunk))
-            }
-            Ok(Some(Err(reason))) => Err(Fault::Broken(reason)),
-            Ok(None) => Ok(None),
-            Err(_) => Err(Fault::Timeout { waiting_for: "further byte", waited: self.idle_timeout }),
+        match tokio::time::timeout_at(self.deadline, self.next()).await {
+            Ok(chunk) => chunk,
+            Err(_) => Err(self.silence()),
         }
     }
 

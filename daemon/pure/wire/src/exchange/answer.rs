@@ -46,6 +46,12 @@ pub fn answer(
     context: &ReplyContext,
     elapsed: Duration,
 ) -> Result<Answer, BadAnswer> {
+    if far == ask.near && matches!(far, Surface::OpenaiChat | Surface::OpenaiCompletions) {
+        return match openai::peek::usage(body)? {
+            Some(usage) => Ok(Answer { body: body.clone(), usage }),
+            None => Err(BadAnswer::Failed(error_body(far.dialect(), 500, body))),
+        };
+    }
     refuse_error(far.dialect(), body)?;
     match far {
         Surface::OpenaiEmbeddings | Surface::OllamaEmbed | Surface::OllamaEmbeddings => {

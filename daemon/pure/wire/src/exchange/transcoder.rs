@@ -16,7 +16,10 @@ use crate::reply::{Event, ReplyContext};
 /// What one chunk of the upstream comes to.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Bytes for the client; possibly none.
+    /// The first frames of the stream, which say that an answer begins and nothing of it. They can be sent at once;
+    /// they come from the first upstream of a request only, see [`Transcoder::resumed`].
+    pub preamble: Bytes,
+    /// Further bytes for the client; possibly none.
     pub bytes: Bytes,
     /// Pieces of the answer among them that a person would see.
     pub visible: u32,
@@ -31,6 +34,8 @@ pub struct Step {
 pub struct Transcoder {
     near: Surface,
     pass: bool,
+    resumed: bool,
+    is_in_preamble: bool,
     strip_usage: bool,
     decoder: Decoder,
     encoder: Encoder,
@@ -47,6 +52,8 @@ impl Transcoder {
         Self {
             near: ask.near,
             pass: ask.near == far,
+            resumed: false,
+            is_in_preamble: true,
             strip_usage: !ask.include_usage && ask.near.dialect() == Dialect::Openai,
             decoder: Decoder::new(far),
             encoder: Encoder::new(ask, context),
@@ -54,6 +61,12 @@ impl Transcoder {
             finished: false,
             done: false,
         }
+    }
+
+    /// The same for a request whose client has got the preamble from another upstream already.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self { resumed: true, ..self }
     }
 
     /// Takes a chunk as received.
@@ -117,7 +130,7 @@ impl Transcoder {
 
     fn take(&mut self, pieces: Vec<Piece>, elapsed: Duration) -> Step {
         let mut step = Step::default();
-        let mut out = Out::default();
+        let (mut preamble, mut out) = (Out::default(), Out::default());
         for piece in pieces {
             if self.done {
                 break;
@@ -128,18 +141,26 @@ impl Transcoder {
             if step.failure.is_some() {
                 break;
             }
-            if self.pass {
-                if !(self.strip_usage && is_usage_only(&piece.events)) {
-                    out.pass(piece.raw);
-                }
+            self.is_in_preamble &= is_preamble(&piece.events);
+            if self.is_in_preamble {
+                self.write(piece, elapsed, &mut preamble);
             } else {
-                for event in &piece.events {
-                    self.encoder.event(event, elapsed, out.own());
-                }
+                self.write(piece, elapsed, &mut out);
             }
         }
+        step.preamble = if self.resumed { Bytes::new() } else { preamble.into_bytes() };
         step.bytes = out.into_bytes();
         step
+    }
+
+    fn write(&mut self, piece: Piece, elapsed: Duration, out: &mut Out) {
+        if !self.pass {
+            for event in &piece.events {
+                self.encoder.event(event, elapsed, out.own());
+            }
+        } else if !(self.strip_usage && is_usage_only(&piece.events)) {
+            out.pass(piece.raw);
+        }
     }
 
     fn note(&mut self, event: &Event, step: &mut Step) {
@@ -159,6 +180,12 @@ impl Transcoder {
             | Event::ToolArguments { .. } => {}
         }
     }
+}
+
+/// Comments, and the first frame if it says nothing but that an answer begins.
+fn is_preamble(events: &[Event]) -> bool {
+    let begins = matches!(events.first(), None | Some(Event::Start { .. }));
+    begins && !events.iter().any(|event| event.is_visible() || matches!(event, Event::Finish { .. } | Event::Done))
 }
 
 fn is_usage_only(events: &[Event]) -> bool {

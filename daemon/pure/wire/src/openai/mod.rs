@@ -8,6 +8,7 @@ pub mod completions;
 pub mod embeddings;
 pub mod error;
 pub mod models;
+pub mod peek;
 pub mod responses;
 pub mod server;
 
