@@ -64,7 +64,8 @@ pub(crate) fn streams() -> Vec<(Surface, &'static str, String)> {
     );
     let all = events.into_iter().chain(lines);
     // Some servers write the line ends of other systems; one of the fixtures stands for them.
-    let ends = |name, text: &str| if name == "openai_chat.no_end" { text.replace('\n', "\r\n") } else { text.to_owned() };
+    let ends =
+        |name, text: &str| if name == "openai_chat.no_end" { text.replace('\n', "\r\n") } else { text.to_owned() };
     all.map(|(far, name, text)| (far, name, ends(name, text))).collect()
 }
 
