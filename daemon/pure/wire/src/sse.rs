@@ -34,16 +34,10 @@ impl Reader {
     /// An event grows beyond [`EVENT_BYTES_MAX`].
     pub fn feed(&mut self, chunk: &Bytes, frames: &mut Vec<Frame>) -> Result<(), Malformed> {
         let mut rest = chunk.clone();
-        if !self.begun && !chunk.is_empty() {
-            self.begun = true;
-            if rest.starts_with(b"\xef\xbb\xbf") {
-                rest = rest.slice(3..);
-            }
-        }
         if self.pending.is_empty() {
             // The usual case: whole events, cut out of the chunk without copying.
             while let Some(end) = event_end(&rest, 0) {
-                frames.push(frame(rest.split_to(end)));
+                frames.push(self.frame(rest.split_to(end)));
             }
             self.pending.extend_from_slice(&rest);
             self.searched = 0;
@@ -51,7 +45,8 @@ impl Reader {
             self.pending.extend_from_slice(&rest);
             // The end may straddle the chunks: look again at the last three bytes ("\r\n\r" + "\n").
             while let Some(end) = event_end(&self.pending, self.searched.saturating_sub(3)) {
-                frames.push(frame(self.pending.split_to(end).freeze()));
+                let raw = self.pending.split_to(end).freeze();
+                frames.push(self.frame(raw));
                 self.searched = 0;
             }
         }
@@ -66,7 +61,13 @@ impl Reader {
     pub fn finish(&mut self) -> Option<Frame> {
         self.searched = 0;
         let rest = self.pending.split().freeze();
-        Some(frame(rest)).filter(|frame| frame.data.is_some())
+        Some(self.frame(rest)).filter(|frame| frame.data.is_some())
+    }
+
+    fn frame(&mut self, raw: Bytes) -> Frame {
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        let mark = if is_first && raw.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        frame(raw, mark)
     }
 }
 
@@ -91,10 +92,10 @@ fn line_end(bytes: &[u8], at: usize) -> usize {
     if bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 }
 }
 
-fn frame(raw: Bytes) -> Frame {
+/// Reads the fields that begin at `start`.
+fn frame(raw: Bytes, mut start: usize) -> Frame {
     let mut event = String::new();
     let mut data: Option<Bytes> = None;
-    let mut start = 0;
     while start < raw.len() {
         let end = memchr::memchr2(b'\n', b'\r', &raw[start..]).map_or(raw.len(), |offset| start + offset);
         let (name, value) = field(&raw, start, end);
