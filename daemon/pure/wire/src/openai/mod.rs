@@ -13,6 +13,7 @@ pub mod server;
 
 mod assistant;
 mod chunk;
+mod completion_logprobs;
 mod extra;
 mod image;
 mod loose;
