@@ -14,6 +14,10 @@ pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
     let mut names = BTreeMap::new();
     let mut out = Vec::new();
     for (position, message) in messages.iter().enumerate() {
+        if message.name.is_some() && message.role != Role::Tool {
+            let field = format!("messages[{position}].name");
+            return Err(Uncarried::new(field, "Ollama's messages have no names of speakers"));
+        }
         let mut turn = Turn::default();
         for (n, part) in message.parts.iter().enumerate() {
             let at = || format!("messages[{position}].content[{n}]");
