@@ -75,7 +75,15 @@ fn last_finish(far: Surface, stream: &str) -> usize {
         Surface::AnthropicMessages => &[r#""stop_reason":""#],
         Surface::OllamaChat | Surface::OllamaGenerateRaw => &[r#""done":true"#],
         Surface::OpenaiResponses => &["response.completed"],
-        _ => &[r#""finish_reason":"stop"#, r#""finish_reason":"length"#, r#""finish_reason":"tool_calls"#],
+        Surface::OpenaiChat
+        | Surface::OpenaiCompletions
+        | Surface::OpenaiEmbeddings
+        | Surface::AnthropicCountTokens
+        | Surface::OllamaGenerate
+        | Surface::OllamaEmbed
+        | Surface::OllamaEmbeddings => {
+            &[r#""finish_reason":"stop"#, r#""finish_reason":"length"#, r#""finish_reason":"tool_calls"#]
+        }
     };
     words.iter().filter_map(|word| stream.rfind(word)).max().unwrap()
 }
