@@ -82,12 +82,17 @@ impl Transcoder {
     /// A stream for `ask` from an upstream that is called on `far`.
     #[must_use]
     pub fn new(ask: &Ask, far: Surface, context: ReplyContext) -> Self {
+        let pass = ask.near == far;
+        let mut encoder = Encoder::new(ask, context);
+        if !pass {
+            encoder.estimate_input(ask);
+        }
         Self {
             near: ask.near,
-            pass: ask.near == far,
+            pass,
             strip_usage: !ask.include_usage && ask.near.dialect() == Dialect::Openai,
             decoder: Decoder::new(far),
-            encoder: Encoder::new(ask, context),
+            encoder,
             usage: Usage::default(),
             choices: Choices::of(ask),
             done: false,
