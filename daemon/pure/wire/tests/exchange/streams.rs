@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::surface::{Surface, Task};
 use domain::usage::Usage;
 use wire::exchange::{Ask, Transcoder};
+use wire::failure::ErrorBody;
 use wire::malformed::Malformed;
 
 use crate::asks::{CHAT, COMPLETION, ask, assert_golden, context, fixtures};
@@ -89,6 +90,34 @@ fn every_stream_for_every_client() {
             assert!(received.done && !received.failed && received.visible > 0, "{name} {near:?}");
             let bytes = String::from_utf8(received.bytes).unwrap().replace('\r', "␍");
             writeln!(text, "── {near:?}, {} visible, {:?}\n{bytes}", received.visible, received.usage).unwrap();
+        }
+        assert_golden!("streams", name, text);
+    }
+}
+
+#[test]
+fn a_failure_inside_a_stream_ends_it_in_the_clients_words() {
+    let events = fixtures!("streams", ".sse":
+        OpenaiChat "openai_chat.fails",
+        AnthropicMessages "anthropic_messages.fails",
+    );
+    let lines = fixtures!("streams", ".ndjson": OllamaChat "ollama_chat.fails");
+    for (far, name, stream) in events.into_iter().chain(lines) {
+        let mut text = String::new();
+        for near in CHAT {
+            let mut transcoder = Transcoder::new(&ask(near, true), far, context(false));
+            let step = transcoder.feed(&Bytes::from_static(stream.as_bytes()), ELAPSED).unwrap();
+            let failure = step.failure.unwrap();
+            assert!(transcoder.finish(ELAPSED).unwrap().bytes.is_empty() && !transcoder.is_done(), "{name} {near:?}");
+            let error = ErrorBody {
+                kind: failure.kind,
+                message: format!("box/m failed: {}", failure.message),
+                code: failure.code,
+                param: failure.param,
+                request_id: Some("r1".to_owned()),
+            };
+            let bytes = [step.bytes, transcoder.fail(&error)].concat();
+            writeln!(text, "── {near:?}\n{}", String::from_utf8(bytes).unwrap()).unwrap();
         }
         assert_golden!("streams", name, text);
     }
