@@ -243,11 +243,8 @@ fn ollama_to_others() {
             ],
         );
     }
-    check_refused(
-        Surface::OllamaChat,
-        Surface::OpenaiChat,
-        &[(json!({"stream": true, "stream_options": {"include_usage": false}}), "stream_options")],
-    );
+    let uncounted = json!({"stream": true, "stream_options": {"include_usage": false}});
+    check_refused(Surface::OllamaChat, Surface::OpenaiChat, &[(uncounted, "stream_options")]);
 }
 
 #[test]
@@ -295,9 +292,6 @@ fn raw_texts_and_vectors() {
         Surface::OllamaEmbed,
         &[json!({"encoding_format": "base64", "user": "u"}), json!({"encoding_format": "float"})],
     );
-    check_dropped(
-        Surface::OllamaEmbed,
-        Surface::OpenaiEmbeddings,
-        &[json!({"keep_alive": 0, "options": {"num_ctx": 1}, "truncate": false})],
-    );
+    let held = json!({"keep_alive": 0, "options": {"num_ctx": 1}, "truncate": false});
+    check_dropped(Surface::OllamaEmbed, Surface::OpenaiEmbeddings, &[held]);
 }
