@@ -29,16 +29,41 @@ pub(crate) struct UpstreamState {
     pub(crate) models: usize,
 }
 
+/// Which config is in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ConfigState {
+    /// Counted from 1 at start.
+    pub(crate) revision: u64,
+    /// Why the file as it stands was not taken over.
+    pub(crate) problem: Option<String>,
+    /// Keys whose change waits for a restart.
+    pub(crate) restart_needed: Vec<&'static str>,
+}
+
 /// The current snapshot.
 pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
+    config_state: ArcSwap<ConfigState>,
     first_round: watch::Sender<bool>,
 }
 
 impl Live {
     pub(crate) fn new(config: Arc<Config>) -> Self {
         let snapshot = Snapshot { config, ..Snapshot::default() };
-        Self { current: ArcSwap::from_pointee(snapshot), first_round: watch::Sender::new(false) }
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+            config_state: ArcSwap::default(),
+            first_round: watch::Sender::new(false),
+        }
+    }
+
+    /// Which config is in force.
+    pub(crate) fn config_state(&self) -> Arc<ConfigState> {
+        self.config_state.load_full()
+    }
+
+    pub(crate) fn note_config(&self, state: ConfigState) {
+        self.config_state.store(Arc::new(state));
     }
 
     /// The snapshot to use from here on.

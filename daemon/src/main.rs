@@ -1,1 +1,21 @@
-fn main() {}
+//! Airlane: one LLM endpoint for the LAN.
+
+mod assemble;
+mod cli;
+mod console;
+mod edges;
+mod gateway;
+mod keeper;
+mod live;
+mod logging;
+mod meter;
+mod metrics;
+mod settings;
+mod tasks;
+mod upstreams;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

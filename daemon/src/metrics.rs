@@ -104,7 +104,12 @@ impl Metrics {
         registry.register("upstream_errors", "Failed attempts, by what failed", metrics.errors.clone());
         registry.register("cancelled", "Requests whose client left, by phase", metrics.cancelled.clone());
         registry.register_with_unit("request_duration", "Whole request", seconds(), metrics.duration.clone());
-        registry.register_with_unit("time_to_first_token", "To the first visible token", seconds(), metrics.first_token.clone());
+        registry.register_with_unit(
+            "time_to_first_token",
+            "To the first visible token",
+            seconds(),
+            metrics.first_token.clone(),
+        );
         registry.register_with_unit(
             "inter_token",
             "Mean time between visible pieces of one stream",
@@ -113,7 +118,11 @@ impl Metrics {
         );
         registry.register("requests_in_flight", "Requests that are being served", metrics.in_flight.clone());
         registry.register("requests_waiting", "Requests that wait for a place", metrics.waiting.clone());
-        registry.register("upstream_reachable", "1 if the upstream answered when last asked", metrics.reachable.clone());
+        registry.register(
+            "upstream_reachable",
+            "1 if the upstream answered when last asked",
+            metrics.reachable.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -146,8 +155,7 @@ impl Metrics {
             ("reasoning", ended.usage.reasoning),
         ] {
             if let Some(count) = count.filter(|count| *count > 0) {
-                let labels =
-                    TokenKind { upstream: ended.upstream.to_owned(), model: ended.model.to_owned(), kind };
+                let labels = TokenKind { upstream: ended.upstream.to_owned(), model: ended.model.to_owned(), kind };
                 self.tokens.get_or_create(&labels).inc_by(count);
             }
         }

@@ -6,15 +6,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
-/// What a task means to the house.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rank {
-    /// The daemon cannot go on without it.
-    Vital,
-    /// It is started again after a pause.
-    Optional,
-}
-
 /// All long tasks.
 #[derive(Default)]
 pub(crate) struct Tasks {
@@ -27,8 +18,9 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Tasks {
-    /// Starts a task. `make` is called again whenever an optional task has ended.
-    pub(crate) fn start<F>(&mut self, name: &'static str, rank: Rank, mut make: impl FnMut() -> F + Send + 'static)
+    /// Starts a task without which a part is missing, but the house stands: whenever it has ended it is made again,
+    /// after a pause.
+    pub(crate) fn optional<F>(&mut self, name: &'static str, mut make: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -37,16 +29,20 @@ impl Tasks {
             loop {
                 let mut inner = JoinSet::new();
                 inner.spawn(make());
-                let ended = inner.join_next().await;
-                if rank == Rank::Vital {
-                    return name;
-                }
-                if let Some(Err(failure)) = ended {
+                if let Some(Err(failure)) = inner.join_next().await {
                     warn!(task = name, failure = %failure, "a task failed; it is started again");
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
+        });
+    }
+
+    /// Starts a task without which the daemon cannot go on.
+    pub(crate) fn vital(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.set.spawn(async move {
+            task.await;
+            name
         });
     }
 
@@ -77,13 +73,13 @@ mod tests {
         let starts = Arc::new(AtomicUsize::new(0));
         let mut tasks = Tasks::default();
         let counter = starts.clone();
-        tasks.start("sensor", Rank::Optional, move || {
+        tasks.optional("sensor", move || {
             let counter = counter.clone();
             async move {
                 counter.fetch_add(1, Ordering::SeqCst);
             }
         });
-        tasks.start("heart", Rank::Vital, || tokio::time::sleep(Duration::from_secs(10)));
+        tasks.vital("heart", tokio::time::sleep(Duration::from_secs(10)));
         assert_eq!(tasks.vital_end().await, "heart");
         assert!(starts.load(Ordering::SeqCst) >= 3);
     }

@@ -39,13 +39,10 @@ pub(super) enum ServeError {
     NotSent { upstream: String, error: NotSent },
     /// All upstreams failed; the last one so.
     #[error("{error}{}", others(.attempts))]
-    Call { error: CallError, attempts: u32 },
+    Call { error: Box<CallError>, attempts: u32 },
     /// There is no such path.
     #[error("there is no {method} {path} here")]
     NoSuchPath { method: String, path: String },
-    /// There is no such model.
-    #[error("{0}")]
-    NoSuchModel(Refusal),
 }
 
 fn others(attempts: &u32) -> String {
@@ -64,7 +61,7 @@ impl ServeError {
             Self::TooLarge { .. } => "too_large",
             Self::SlowBody { .. } => "slow_body",
             Self::Encoding(_) => "encoding",
-            Self::Refused(refusal) | Self::NoSuchModel(refusal) => refusal.kind(),
+            Self::Refused(refusal) => refusal.kind(),
             Self::NotSent { .. } => "not_carried",
             Self::Call { error, .. } => error.kind(),
             Self::NoSuchPath { .. } => "no_such_path",
@@ -90,7 +87,7 @@ impl ServeError {
             Self::NotSent { error: NotSent::Uncarried(uncarried), .. } => {
                 (FailureKind::InvalidRequest, word("unsupported_parameter"), Some(uncarried.field.clone()))
             }
-            Self::Refused(refusal) | Self::NoSuchModel(refusal) => match refusal {
+            Self::Refused(refusal) => match refusal {
                 Refusal::UnknownModel { .. } => (FailureKind::NotFound, word("model_not_found"), word("model")),
                 Refusal::NoModelNamed | Refusal::CannotServe { .. } => {
                     (FailureKind::InvalidRequest, None, word("model"))
@@ -114,8 +111,21 @@ impl ServeError {
     fn retry_after(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => refusal.retry_after().map(|wait| wait.as_secs().max(1).to_string()),
-            Self::Call { error: CallError { fault: Fault::Status { retry_after, .. }, .. }, .. } => retry_after.clone(),
-            _ => None,
+            Self::Call { error, .. } => match &error.fault {
+                Fault::Status { retry_after, .. } => retry_after.clone(),
+                Fault::Connect(_)
+                | Fault::Timeout { .. }
+                | Fault::Reported(_)
+                | Fault::Broken(_)
+                | Fault::NotAnAnswer(_) => None,
+            },
+            Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::SlowBody { .. }
+            | Self::Encoding(_)
+            | Self::BrokenBody(_)
+            | Self::NotSent { .. }
+            | Self::NoSuchPath { .. } => None,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use actix_web::HttpRequest;
 use bytes::Bytes;
 use domain::catalogue::Target;
+use domain::refusal::Refusal;
 use domain::route::{Leg, choose};
-use domain::surface::Surface;
 use domain::upstream::UpstreamKind;
 use tracing::debug;
 use wire::exchange::{Ask, NotSent};
@@ -84,8 +84,19 @@ impl Job {
         self.permit = Some(self.gateway.meter.admit(endpoint).await?);
         self.settlement.queued = waiting.elapsed();
         self.settlement.phase = Phase::Calling;
-        self.legs = choose(self.ask.near, &self.ask.wish, &self.snapshot.config, &self.snapshot.catalogue)?.legs;
+        self.choose()?;
         self.next_live().await
+    }
+
+    /// Decides on the route, and gives its first leg.
+    ///
+    /// # Errors
+    /// Nobody offers the model, or can do with it what is asked.
+    pub(super) fn choose(&mut self) -> Result<Leg, ServeError> {
+        let route = choose(self.ask.near, &self.ask.wish, &self.snapshot.config, &self.snapshot.catalogue)?;
+        self.legs = route.legs;
+        self.next = 0;
+        self.legs.first().cloned().ok_or(ServeError::Refused(Refusal::NoModelNamed))
     }
 
     /// Calls the upstreams that are left until one accepts.
@@ -101,12 +112,12 @@ impl Job {
                         self.settlement.phase = Phase::Prefill;
                         return Ok(Live { leg, reply });
                     }
-                    Err(ServeError::Call { error, .. }) => self.failed(error)?,
+                    Err(ServeError::Call { error, .. }) => self.failed(*error)?,
                     Err(error) => self.failure = Some(error),
                 }
             }
             if !self.wait_for_second_round().await {
-                return Err(self.failure.take().unwrap_or(ServeError::Refused(domain::refusal::Refusal::NoModelNamed)));
+                return Err(self.take_failure());
             }
         }
     }
@@ -119,7 +130,7 @@ impl Job {
         self.gateway.metrics.failed(&error.upstream, error.kind());
         let may_retry = error.may_retry();
         debug!(request.id = %self.request_id, upstream = %error.upstream, kind = error.kind(), error = %error, "attempt failed");
-        let error = ServeError::Call { error, attempts: self.settlement.attempts };
+        let error = ServeError::Call { error: Box::new(error), attempts: self.settlement.attempts };
         if may_retry {
             self.failure = Some(error);
             return Ok(());
@@ -148,12 +159,12 @@ impl Job {
         self.settlement.model = self.label(&leg.target);
         let snapshot = self.snapshot.clone();
         let Some(upstream) = snapshot.config.upstream(&leg.target.upstream) else {
-            let refusal = domain::refusal::Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
+            let refusal = Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
             return Err(refusal.into());
         };
         let body = self
             .ask
-            .outgoing(leg.far, &leg.target.model)
+            .outgoing(leg.far, &leg.target.model, upstream.host())
             .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
         let mut path = leg.far.path().to_owned();
         if upstream.kind == UpstreamKind::Anthropic && self.request.query_string() == "beta=true" {
@@ -166,7 +177,11 @@ impl Job {
             stream: self.ask.stream,
         };
         let attempts = self.settlement.attempts;
-        self.gateway.clients.call(upstream, outbound).await.map_err(|error| ServeError::Call { error, attempts })
+        self.gateway
+            .clients
+            .call(upstream, outbound)
+            .await
+            .map_err(|error| ServeError::Call { error: Box::new(error), attempts })
     }
 
     /// Metrics name only models that are known, so that clients cannot make up labels.
@@ -174,10 +189,9 @@ impl Job {
         if self.snapshot.catalogue.info(target).is_some() { target.model.clone() } else { "other".to_owned() }
     }
 
-    /// Whether only an estimate is to be had: nothing there counts tokens.
-    pub(super) fn counts_here(&self, leg: &Leg) -> bool {
-        let kind = self.snapshot.config.upstream(&leg.target.upstream).map(|upstream| upstream.kind);
-        leg.far == Surface::AnthropicCountTokens && kind == Some(UpstreamKind::Ollama)
+    /// The reason for which the last upstream failed.
+    pub(super) fn take_failure(&mut self) -> ServeError {
+        self.failure.take().unwrap_or(ServeError::Refused(Refusal::NoModelNamed))
     }
 
     /// What encoders need to know.

@@ -2,11 +2,12 @@
 
 mod answer_error;
 mod catalogue;
+mod count;
 mod forward;
 mod guard;
 mod job;
 mod ops;
-mod origin;
+mod preload;
 mod read;
 mod relay;
 mod routes;

@@ -21,8 +21,7 @@ pub(super) async fn body(
     bytes_max: usize,
     silence_max: Duration,
 ) -> Result<Bytes, ServeError> {
-    let told: Option<usize> =
-        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let told: Option<usize> = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if told.is_some_and(|told| told > bytes_max) {
         return Err(ServeError::TooLarge { bytes_max });
     }

@@ -9,7 +9,6 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use wire::exchange::{Transcoder, whole_as_stream};
 
-use super::answer_error::ServeError;
 use super::job::{Job, Live};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
 use crate::upstreams::Fault;
@@ -139,7 +138,9 @@ impl Passage {
             return self.whole(job, live).await;
         }
         loop {
-            let chunk = match tokio::time::timeout_at(self.silent_since + self.heartbeat_every, live.reply.body.chunk()).await {
+            let chunk = match tokio::time::timeout_at(self.silent_since + self.heartbeat_every, live.reply.body.chunk())
+                .await
+            {
                 Err(_) => {
                     self.silent_since = Instant::now();
                     return Next::Bytes(self.transcoder.heartbeat());
@@ -163,7 +164,9 @@ impl Passage {
         let step = if at_end { self.transcoder.finish(elapsed) } else { self.transcoder.feed(chunk, elapsed) };
         let step = match step {
             Ok(step) => step,
-            Err(malformed) => return Some(Next::End(Bytes::new(), End::Failed(Fault::NotAnAnswer(malformed.to_string())))),
+            Err(malformed) => {
+                return Some(Next::End(Bytes::new(), End::Failed(Fault::NotAnAnswer(malformed.to_string()))));
+            }
         };
         job.settlement.saw(step.visible);
         job.settlement.usage = self.transcoder.usage();
@@ -199,15 +202,10 @@ impl Passage {
 
     /// An upstream that answers in one piece although a stream was asked of it.
     async fn whole(&mut self, job: &mut Job, live: &mut Live) -> Next {
-        let body = loop {
-            match tokio::time::timeout(self.heartbeat_every, live.reply.body.chunk_whole(ANSWER_BYTES_MAX)).await {
-                Err(_) => return Next::Bytes(self.transcoder.heartbeat()),
-                Ok(body) => break body,
-            }
-        };
-        let body = match body {
-            Ok(body) => body,
-            Err(fault) => return Next::End(Bytes::new(), End::Failed(fault)),
+        let body = match tokio::time::timeout(self.heartbeat_every, live.reply.body.collect(ANSWER_BYTES_MAX)).await {
+            Err(_) => return Next::Bytes(self.transcoder.heartbeat()),
+            Ok(Err(fault)) => return Next::End(Bytes::new(), End::Failed(fault)),
+            Ok(Ok(body)) => body,
         };
         match whole_as_stream(&job.ask, live.leg.far, &body, job.context(), job.settlement.elapsed()) {
             Ok(answer) => {

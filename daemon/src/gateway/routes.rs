@@ -1,12 +1,8 @@
 //! Which path is which surface.
 
-use std::rc::Rc;
-
-use actix_web::dev::{HttpServiceFactory, Service};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::surface::Surface;
 
-use super::Gateway;
 use super::answer_error::ServeError;
 use super::{answer_error, catalogue, ops, serve};
 
@@ -14,9 +10,11 @@ use super::{answer_error, catalogue, ops, serve};
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for surface in Surface::ALL {
         if surface != Surface::OllamaGenerateRaw {
-            config.route(surface.path(), web::post().to(move |request: HttpRequest, payload: web::Payload| {
-                serve::serve(surface, request, payload)
-            }));
+            config.route(
+                surface.path(),
+                web::post()
+                    .to(move |request: HttpRequest, payload: web::Payload| serve::serve(surface, request, payload)),
+            );
         }
     }
     config

@@ -5,19 +5,20 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use domain::config::Endpoint;
 use domain::surface::{Dialect, Surface};
-use wire::exchange::{Ask, BadAnswer, answer};
+use wire::exchange::{Ask, answer};
 
 use super::answer_error::{ServeError, respond};
 use super::job::{Job, Live};
 use super::settle::Settlement;
-use super::{Gateway, count, forward, guard, read, relay};
+use super::{Gateway, count, forward, guard, preload, read, relay};
 use crate::upstreams::Fault;
 
 /// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
-const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Serves one request.
 pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -26,40 +27,32 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
         return HttpResponse::InternalServerError().finish();
     };
     let request_id = forward::request_id(request.headers()).unwrap_or_else(|| gateway.clock.unique());
-    let settlement = Settlement::new(gateway.metrics.clone(), &request_id, surface, started);
-    let served = match read_ask(&gateway, surface, &request, payload, settlement).await {
-        Ok((ask, settlement)) => {
-            let job = Job::new(gateway, request, request_id.clone(), ask, settlement);
-            if job.ask.stream { stream(job).await } else { whole(job).await }
+    let snapshot = gateway.live.now();
+    let mut settlement = Settlement::new(gateway.metrics.clone(), &request_id, surface, started);
+    let served = match read_ask(&snapshot.config.endpoint, surface, &request, payload).await {
+        Ok(ask) => {
+            settlement.stream = ask.stream;
+            let job = Job::new(gateway, snapshot, request, request_id.clone(), ask, settlement);
+            if job.ask.stream && job.ask.load().is_none() { stream(job).await } else { whole(job).await }
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            settlement.fail(error.kind());
+            Err(error)
+        }
     };
     served.unwrap_or_else(|error| respond(&error, surface.dialect(), Some(&request_id)))
 }
 
 /// Lets the request in and reads it.
 async fn read_ask(
-    gateway: &Gateway,
+    endpoint: &Endpoint,
     surface: Surface,
     request: &HttpRequest,
     payload: web::Payload,
-    mut settlement: Settlement,
-) -> Result<(Ask, Settlement), ServeError> {
-    let snapshot = gateway.live.now();
-    let endpoint = &snapshot.config.endpoint;
-    let asked = async {
-        guard::check(request, endpoint)?;
-        let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
-        Ok(Ask::read(surface, &body)?)
-    };
-    let asked: Result<Ask, ServeError> = asked.await;
-    match asked {
-        Ok(ask) => Ok((ask, settlement)),
-        Err(error) => {
-            settlement.fail(error.kind());
-            Err(error)
-        }
-    }
+) -> Result<Ask, ServeError> {
+    guard::check(request, endpoint)?;
+    let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
+    Ok(Ask::read(surface, &body)?)
 }
 
 /// Serves an answer in one piece.
@@ -75,6 +68,9 @@ async fn whole(mut job: Job) -> Result<HttpResponse, ServeError> {
 async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
     if job.ask.near == Surface::AnthropicCountTokens {
         return count::tokens(job).await;
+    }
+    if let Some(response) = preload::answer(job)? {
+        return Ok(response);
     }
     let mut live = job.begin().await?;
     loop {
@@ -92,11 +88,7 @@ async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
 /// Reads one upstream's whole answer and turns it into the client's.
 pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<HttpResponse, Fault> {
     let body = live.reply.body.collect(ANSWER_BYTES_MAX).await?;
-    let answered = answer(&job.ask, live.leg.far, &body, &job.context(), job.settlement.elapsed());
-    let answered = answered.map_err(|bad| match bad {
-        BadAnswer::Malformed(malformed) => Fault::NotAnAnswer(malformed.to_string()),
-        BadAnswer::Failed(failure) => Fault::Reported(failure),
-    })?;
+    let answered = answer(&job.ask, live.leg.far, &body, &job.context(), job.settlement.elapsed())?;
     job.settlement.usage = answered.usage;
     let mut response = HttpResponse::Ok();
     headers(&mut response, job, Some(live));
@@ -152,9 +144,13 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
 pub(super) fn headers(response: &mut HttpResponseBuilder, job: &Job, live: Option<&Live>) {
     response.insert_header(("x-request-id", job.request_id.as_str()));
     if let Some(live) = live {
-        // Names of the config are header-safe; a model's name may not be and is then left out.
-        response.insert_header(("x-airlane-upstream", live.leg.target.upstream.as_str()));
-        response.insert_header(("x-airlane-model", live.leg.target.model.as_str()));
+        let target = &live.leg.target;
+        for (name, text) in [("x-airlane-upstream", &target.upstream), ("x-airlane-model", &target.model)] {
+            // A model's name may hold letters that no header can.
+            if let Ok(value) = HeaderValue::from_str(text) {
+                response.insert_header((name, value));
+            }
+        }
     }
     let queued = job.settlement.queued.as_secs_f64() * 1_000.0;
     let upstream = (job.settlement.elapsed().as_secs_f64() * 1_000.0 - queued).max(0.0);

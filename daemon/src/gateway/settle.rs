@@ -38,7 +38,7 @@ pub(super) struct Settlement {
     metrics: Arc<Metrics>,
     request_id: String,
     surface: Surface,
-    stream: bool,
+    pub(super) stream: bool,
     started: Instant,
     pub(super) phase: Phase,
     pub(super) attempts: u32,
@@ -55,12 +55,12 @@ pub(super) struct Settlement {
 }
 
 impl Settlement {
-    pub(super) fn new(metrics: Arc<Metrics>, request_id: &str, surface: Surface, stream: bool, started: Instant) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, request_id: &str, surface: Surface, started: Instant) -> Self {
         Self {
             metrics,
             request_id: request_id.to_owned(),
             surface,
-            stream,
+            stream: false,
             started,
             phase: Phase::Queued,
             attempts: 0,

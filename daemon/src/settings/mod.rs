@@ -119,15 +119,12 @@ pub(crate) struct Problems {
 
 impl Problems {
     fn unreadable(path: &Path, error: &std::io::Error) -> Self {
-        let message = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file; give its path with --config".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
-            _ => error.to_string(),
+        let message = if error.kind() == std::io::ErrorKind::NotFound {
+            "there is no such file; give its path with --config".to_owned()
+        } else {
+            format!("cannot be read: {error}")
         };
-        Self {
-            file: Some(path.to_owned()),
-            problems: vec![Located { path: String::new(), line: None, message }],
-        }
+        Self { file: Some(path.to_owned()), problems: vec![Located { path: String::new(), line: None, message }] }
     }
 }
 
@@ -141,8 +138,8 @@ impl fmt::Display for Problems {
                 writeln!(formatter)?;
             }
             let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
-            let path = if problem.path.is_empty() { String::new() } else { format!(" {}", problem.path) };
-            write!(formatter, "{file}{line}:{path}: {}", problem.message)?;
+            let path = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+            write!(formatter, "{file}{line}{path}: {}", problem.message)?;
         }
         Ok(())
     }

@@ -1,8 +1,13 @@
 //! Takes typed values out of a TOML table and remembers what was wrong and where everything stood.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value that is not of the wanted type is wrong whatever else it is"
+)]
+
 use serde::de::DeserializeOwned;
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::Located;
 
@@ -89,7 +94,11 @@ impl<'t, 'n> Table<'t, 'n> {
         match value {
             DeValue::Table(table) => Some(Table::new(path, line, table, self.notes)),
             other => {
-                self.notes.problem(path.clone(), line, format!("must be a table: write [{path}], not {}", describe(&other)));
+                self.notes.problem(
+                    path.clone(),
+                    line,
+                    format!("must be a table: write [{path}], not {}", describe(&other)),
+                );
                 None
             }
         }
@@ -149,7 +158,8 @@ impl<'t, 'n> Table<'t, 'n> {
     /// Says which keys nobody knows.
     pub(super) fn finish(self) {
         for (name, line, _) in &self.values {
-            let near = self.known.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
+            let near =
+                self.known.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
             let help = match near {
                 Some(near) => format!("; did you mean {near}?"),
                 None => format!("; known here: {}", self.known.join(", ")),

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
 use http_body_util::{BodyExt, BodyStream};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::call::Fault;
@@ -18,7 +19,10 @@ type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 /// The rest of an upstream's answer. Dropping it before its end closes the connection.
 pub(crate) struct ReplyBody {
     source: Source,
+    /// When the next byte must be there. The first one may take as long as the prompt is long.
+    deadline: Instant,
     idle_timeout: Duration,
+    collected: BytesMut,
 }
 
 enum Source {
@@ -34,7 +38,12 @@ impl std::fmt::Debug for ReplyBody {
 
 impl ReplyBody {
     /// Reads `body`, unpacking it if the upstream packed it although it was asked not to.
-    pub(super) fn new(body: Incoming, encoding: Option<&str>, idle_timeout: Duration) -> Result<Self, Fault> {
+    pub(super) fn new(
+        body: Incoming,
+        encoding: Option<&str>,
+        first_byte: Instant,
+        idle_timeout: Duration,
+    ) -> Result<Self, Fault> {
         let source = match encoding.map(str::trim) {
             None | Some("" | "identity") => Source::Plain(body),
             Some("gzip" | "x-gzip") => Source::Made(Box::pin(ReaderStream::new(GzipDecoder::new(reader(body))))),
@@ -43,12 +52,15 @@ impl ReplyBody {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));
             }
         };
-        Ok(Self { source, idle_timeout })
+        Ok(Self { source, deadline: first_byte, idle_timeout, collected: BytesMut::new() })
     }
 
     /// A body that is made here.
     pub(super) fn made(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self { source: Source::Made(Box::pin(chunks.map(Ok))), idle_timeout: Duration::MAX }
+        // Far enough: what is made here comes or ends.
+        let idle_timeout = Duration::from_secs(86_400);
+        let source = Source::Made(Box::pin(chunks.map(Ok)));
+        Self { source, deadline: Instant::now() + idle_timeout, idle_timeout, collected: BytesMut::new() }
     }
 
     /// The next chunk; `None` at the proper end. Safe to drop and call again.
@@ -56,35 +68,34 @@ impl ReplyBody {
     /// # Errors
     /// The connection broke or was silent for too long.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
-        let idle = self.idle_timeout;
-        match tokio::time::timeout(idle, self.source.next()).await {
-            Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        match tokio::time::timeout_at(self.deadline, self.source.next()).await {
+            Ok(Some(Ok(chunk))) => {
+                self.deadline = Instant::now() + self.idle_timeout;
+                Ok(Some(chunk))
+            }
             Ok(Some(Err(reason))) => Err(Fault::Broken(reason)),
             Ok(None) => Ok(None),
-            Err(_) => Err(Fault::Timeout { waiting_for: "further byte", waited: idle }),
+            Err(_) => Err(Fault::Timeout { waiting_for: "further byte", waited: self.idle_timeout }),
         }
     }
 
-    /// The whole body.
+    /// The whole body. Safe to drop and call again.
     ///
     /// # Errors
     /// It is larger than `bytes_max`, or its end never comes.
     pub(crate) async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Fault> {
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let fits = |size: usize| {
-            if size <= bytes_max { Ok(()) } else { Err(Fault::NotAnAnswer(format!("its body is larger than {bytes_max} bytes"))) }
-        };
-        fits(first.len())?;
-        // The usual answer comes in one chunk and is handed on without copying.
-        let Some(second) = self.chunk().await? else { return Ok(first) };
-        let mut whole = BytesMut::from(first);
-        let mut next = Some(second);
-        while let Some(chunk) = next {
-            fits(whole.len() + chunk.len())?;
-            whole.extend_from_slice(&chunk);
-            next = self.chunk().await?;
+        while let Some(chunk) = self.chunk().await? {
+            if self.collected.len() + chunk.len() > bytes_max {
+                return Err(Fault::NotAnAnswer(format!("its body is larger than {bytes_max} bytes")));
+            }
+            // The usual answer comes in one chunk and is taken over without copying.
+            if self.collected.is_empty() {
+                self.collected = BytesMut::from(chunk);
+            } else {
+                self.collected.extend_from_slice(&chunk);
+            }
         }
-        Ok(whole.freeze())
+        Ok(self.collected.split().freeze())
     }
 }
 

@@ -11,7 +11,8 @@ use hyper::header::{
     RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Method, Request};
-use wire::exchange::error_body;
+use tokio::time::Instant;
+use wire::exchange::{BadAnswer, error_body};
 use wire::failure::{FailureKind, UpstreamFailure};
 
 use super::body::ReplyBody;
@@ -27,6 +28,8 @@ pub(crate) struct Outbound {
     pub(crate) body: Option<Bytes>,
     /// The client's headers that go on to the upstream.
     pub(crate) headers: HeaderMap,
+    /// Whether the answer is asked for in pieces.
+    pub(crate) stream: bool,
 }
 
 /// An upstream's answer with a good status.
@@ -63,6 +66,15 @@ pub(crate) enum Fault {
     Broken(String),
     /// It answered something that is no answer.
     NotAnAnswer(String),
+}
+
+impl From<BadAnswer> for Fault {
+    fn from(bad: BadAnswer) -> Self {
+        match bad {
+            BadAnswer::Malformed(malformed) => Self::NotAnAnswer(malformed.to_string()),
+            BadAnswer::Failed(failure) => Self::Reported(failure),
+        }
+    }
 }
 
 impl fmt::Display for CallError {
@@ -108,11 +120,11 @@ impl CallError {
         match &self.fault {
             Fault::Connect(_) | Fault::Broken(_) | Fault::NotAnAnswer(_) => FailureKind::Upstream,
             Fault::Timeout { .. } => FailureKind::Timeout,
-            Fault::Status { failure, .. } | Fault::Reported(failure) => match failure.kind {
+            Fault::Status { failure, .. } | Fault::Reported(failure) => {
                 // Our key for the upstream is wrong, not the client's for us.
-                FailureKind::Authentication | FailureKind::Permission => FailureKind::Upstream,
-                other => other,
-            },
+                let ours = matches!(failure.kind, FailureKind::Authentication | FailureKind::Permission);
+                if ours { FailureKind::Upstream } else { failure.kind }
+            }
         }
     }
 
@@ -146,10 +158,9 @@ const fn is_own(kind: FailureKind) -> bool {
         | FailureKind::Authentication
         | FailureKind::Permission
         | FailureKind::Internal => true,
-        FailureKind::InvalidRequest
-        | FailureKind::ContextLength
-        | FailureKind::NotFound
-        | FailureKind::TooLarge => false,
+        FailureKind::InvalidRequest | FailureKind::ContextLength | FailureKind::NotFound | FailureKind::TooLarge => {
+            false
+        }
     }
 }
 
@@ -164,16 +175,17 @@ impl Clients {
             return loopback::call(upstream, &outbound).map_err(fail);
         }
         let client = self.get(upstream).map_err(|reason| fail(Fault::Connect(reason)))?;
-        let limit = upstream.first_byte_limit(outbound.body.as_ref().map_or(0, Bytes::len));
+        let limit = upstream.first_byte_limit(outbound.body.as_ref().map_or(0, Bytes::len), outbound.stream);
+        let deadline = Instant::now() + limit;
         let request = request(upstream, outbound).map_err(|reason| fail(Fault::Connect(reason)))?;
-        let response = match tokio::time::timeout(limit, client.request(request)).await {
+        let response = match tokio::time::timeout_at(deadline, client.request(request)).await {
             Err(_) => return Err(fail(Fault::Timeout { waiting_for: "answer", waited: limit })),
             Ok(Err(error)) => return Err(fail(fault(&error))),
             Ok(Ok(response)) => response,
         };
         let (head, body) = response.into_parts();
         let encoding = head.headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
-        let body = ReplyBody::new(body, encoding, upstream.idle_timeout).map_err(fail)?;
+        let body = ReplyBody::new(body, encoding, deadline, upstream.idle_timeout).map_err(fail)?;
         let status = head.status.as_u16();
         if head.status.is_success() {
             let is_stream = is_stream(&head.headers);
@@ -218,7 +230,8 @@ fn request(upstream: &Upstream, outbound: Outbound) -> Result<Request<Full<Bytes
 }
 
 fn secret_value(text: &str) -> Result<HeaderValue, &'static str> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| "a configured header or key holds letters that none may")?;
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "a configured header or key holds letters that none may")?;
     value.set_sensitive(true);
     Ok(value)
 }

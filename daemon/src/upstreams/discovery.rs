@@ -20,8 +20,12 @@ pub(crate) struct Found {
 }
 
 /// Where model servers listen on their own machine unless told otherwise.
-const LOCAL: [(&str, &str, u16); 4] =
-    [("ollama", "ollama", 11434), ("llama-cpp", "openai", 8080), ("vllm", "openai", 8000), ("lm-studio", "openai", 1234)];
+const LOCAL: [(&str, &str, u16); 4] = [
+    ("ollama", "ollama", 11434),
+    ("llama-cpp", "openai", 8080),
+    ("vllm", "openai", 8000),
+    ("lm-studio", "openai", 1234),
+];
 
 /// Clouds whose keys are looked for in the environment.
 const CLOUDS: [(&str, &str, &str, &str); 7] = [
@@ -44,7 +48,7 @@ pub(crate) async fn discover(clients: &Clients, config: &Config, own: &[SocketAd
     let mut found: Vec<Found> = local.into_iter().flatten().collect();
     for (name, kind, url, variable) in CLOUDS {
         let Ok(key) = std::env::var(variable) else { continue };
-        if let Some(upstream) = upstream(name, kind, url, Some(&key)).filter(|_| !key.trim().is_empty()) {
+        if let Some(upstream) = make(name, kind, Some(url), Some(&key)).filter(|_| !key.trim().is_empty()) {
             found.push(Found { upstream, reason: format!("{variable} is set") });
         }
     }
@@ -55,7 +59,7 @@ pub(crate) async fn discover(clients: &Clients, config: &Config, own: &[SocketAd
 async fn probe(clients: &Clients, name: &str, kind: &str, port: u16) -> Option<Found> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     tokio::time::timeout(PROBE_WAIT_MAX, TcpStream::connect(address)).await.ok()?.ok()?;
-    let upstream = upstream(name, kind, &format!("http://127.0.0.1:{port}"), None)?;
+    let upstream = make(name, kind, Some(&format!("http://127.0.0.1:{port}")), None)?;
     let path = if kind == "ollama" { "/api/version" } else { "/v1/models" };
     let body = tokio::time::timeout(PROBE_WAIT_MAX, clients.fetch(&upstream, path, None)).await.ok()?.ok()?;
     let is_right = match kind {
@@ -65,12 +69,17 @@ async fn probe(clients: &Clients, name: &str, kind: &str, port: u16) -> Option<F
     is_right.then(|| Found { upstream, reason: format!("a model server listens on port {port} of this machine") })
 }
 
+/// The built-in upstream under its usual name.
+pub(crate) fn loopback() -> Option<Upstream> {
+    make("loopback", "loopback", None, None)
+}
+
 /// Makes an upstream as the config would.
-fn upstream(name: &str, kind: &str, url: &str, key: Option<&str>) -> Option<Upstream> {
+fn make(name: &str, kind: &str, url: Option<&str>, key: Option<&str>) -> Option<Upstream> {
     let draft = UpstreamDraft {
         name: Some(name.to_owned()),
         kind: Some(kind.to_owned()),
-        url: Some(url.to_owned()),
+        url: url.map(str::to_owned),
         key: key.map(Secret::new),
         ..UpstreamDraft::default()
     };
@@ -84,10 +93,10 @@ mod tests {
     #[test]
     fn all_known_servers_and_clouds_make_upstreams() {
         for (name, kind, url, _) in CLOUDS {
-            assert!(upstream(name, kind, url, Some("key")).is_some(), "{name}");
+            assert!(make(name, kind, Some(url), Some("key")).is_some(), "{name}");
         }
         for (name, kind, port) in LOCAL {
-            assert!(upstream(name, kind, &format!("http://127.0.0.1:{port}"), None).is_some(), "{name}");
+            assert!(make(name, kind, Some(&format!("http://127.0.0.1:{port}")), None).is_some(), "{name}");
         }
     }
 }

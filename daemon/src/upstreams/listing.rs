@@ -41,7 +41,7 @@ impl Clients {
         };
         let listed = tokio::time::timeout(LISTING_WAIT_MAX, listing).await;
         let mut models = listed
-            .unwrap_or_else(|_| Err(Fault::Timeout { waiting_for: "list of models", waited: LISTING_WAIT_MAX }))
+            .unwrap_or(Err(Fault::Timeout { waiting_for: "list of models", waited: LISTING_WAIT_MAX }))
             .map_err(|fault| CallError::new(upstream, fault))?;
         models.truncate(MODELS_MAX);
         Ok(models)
@@ -96,7 +96,7 @@ impl Clients {
         let body = self.fetch(upstream, "/api/tags", None).await?;
         let mut models = wire::ollama::models::decode(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
         let loaded = match self.fetch(upstream, "/api/ps", None).await {
-            Ok(body) => wire::ollama::models::decode(&body).unwrap_or_default(),
+            Ok(body) => wire::ollama::models::decode_ps(&body).unwrap_or_default(),
             Err(_) => Vec::new(),
         };
         for model in &mut models {
@@ -106,7 +106,10 @@ impl Clients {
                 let question = Bytes::from(json!({ "model": model.id }).to_string());
                 // A model that does not show itself is still listed.
                 let Ok(body) = self.fetch(upstream, "/api/show", Some(question)).await else { continue };
-                let Ok(info) = wire::ollama::models::decode_show(&body) else { continue };
+                let mut info = ModelInfo::default();
+                if wire::ollama::models::decode_show(&body, &mut info).is_err() {
+                    continue;
+                }
                 shown.insert(key.clone(), info);
             }
             if let Some(info) = shown.get(&key) {
@@ -129,7 +132,7 @@ fn loopback_models() -> Vec<ModelInfo> {
     vec![ModelInfo {
         id: loopback::MODEL.to_owned(),
         display_name: Some("gives the prompt back".to_owned()),
-        owned_by: Some("airlane".to_owned()),
+        owned_by: Some("loopback".to_owned()),
         capabilities: Capabilities { chat: Some(true), embeddings: Some(true), ..Capabilities::default() },
         ..ModelInfo::default()
     }]

@@ -9,8 +9,8 @@ mod loopback;
 mod refresh;
 mod trust;
 
-pub(crate) use body::ReplyBody;
 pub(crate) use call::{CallError, Fault, Outbound, Reply};
 pub(crate) use client::Clients;
-pub(crate) use discovery::{Found, discover};
+pub(crate) use discovery::{Found, discover, loopback};
 pub(crate) use refresh::Refresh;
+pub(crate) use trust::Trust;

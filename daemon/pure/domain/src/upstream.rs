@@ -85,12 +85,17 @@ pub struct Upstream {
 /// Slowest prefill that is not yet taken for a dead upstream: a 135M model on one old core does more.
 const PREFILL_BYTES_PER_S: u64 = 100;
 
+/// How many times longer a whole answer may take than the first token of a stream.
+const WHOLE_ANSWER_FACTOR: u32 = 10;
+
 impl Upstream {
-    /// Longest wait for the first byte after a request of this size: a long prompt takes long to read.
+    /// Longest wait for the first byte after a request of this size: a long prompt takes long to read, and an answer
+    /// in one piece begins only when its last token is there.
     #[must_use]
-    pub fn first_byte_limit(&self, request_bytes: usize) -> Duration {
+    pub fn first_byte_limit(&self, request_bytes: usize, stream: bool) -> Duration {
         let prefill_s = u64::try_from(request_bytes).unwrap_or(u64::MAX) / PREFILL_BYTES_PER_S;
-        self.first_byte_timeout.saturating_add(Duration::from_secs(prefill_s))
+        let base = if stream { self.first_byte_timeout } else { self.first_byte_timeout * WHOLE_ANSWER_FACTOR };
+        base.saturating_add(Duration::from_secs(prefill_s))
     }
 
     /// The surface on which this upstream is called when a client calls `near`, or why it can't serve it.
@@ -132,6 +137,16 @@ impl Upstream {
         }
     }
 
+    /// The host of its address, without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or(v6),
+            None => authority.split(':').next().unwrap_or(authority),
+        }
+    }
+
     /// Whether the config lets this model of the upstream be used.
     #[must_use]
     pub fn offers(&self, model: &str) -> bool {
@@ -145,7 +160,8 @@ impl Upstream {
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any letters. Linear in the text for each star.
-fn matches(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut left) = text.strip_prefix(head) else { return false };
     let mut pieces: Vec<&str> = rest.split('*').collect();
@@ -230,7 +246,8 @@ pub(crate) mod tests {
     #[test]
     fn a_long_prompt_may_take_longer() {
         let upstream = upstream("u", UpstreamKind::Openai);
-        assert_eq!(upstream.first_byte_limit(50), Duration::from_secs(120));
-        assert_eq!(upstream.first_byte_limit(100_000), Duration::from_secs(1120));
+        assert_eq!(upstream.first_byte_limit(50, true), Duration::from_secs(120));
+        assert_eq!(upstream.first_byte_limit(100_000, true), Duration::from_secs(1_120));
+        assert_eq!(upstream.first_byte_limit(50, false), Duration::from_secs(1_200));
     }
 }

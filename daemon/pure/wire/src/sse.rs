@@ -7,6 +7,9 @@ use crate::malformed::Malformed;
 /// Largest single event accepted: a picture in base64 fits, a runaway upstream does not.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The byte order mark, which some servers put at the start; it may come in pieces.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One event: its exact bytes, and where its data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -34,10 +37,22 @@ impl Reader {
     /// An event grows beyond [`EVENT_BYTES_MAX`].
     pub fn feed(&mut self, chunk: &Bytes, frames: &mut Vec<Frame>) -> Result<(), Malformed> {
         let mut rest = chunk.clone();
+        if !self.begun {
+            self.pending.extend_from_slice(&rest);
+            rest = self.pending.split().freeze();
+            if rest.len() < MARK.len() && MARK.starts_with(&rest) {
+                self.pending.extend_from_slice(&rest);
+                return Ok(());
+            }
+            self.begun = true;
+            if rest.starts_with(MARK) {
+                rest = rest.slice(MARK.len()..);
+            }
+        }
         if self.pending.is_empty() {
             // The usual case: whole events, cut out of the chunk without copying.
             while let Some(end) = event_end(&rest, 0) {
-                frames.push(self.frame(rest.split_to(end)));
+                frames.push(frame(rest.split_to(end)));
             }
             self.pending.extend_from_slice(&rest);
             self.searched = 0;
@@ -45,8 +60,7 @@ impl Reader {
             self.pending.extend_from_slice(&rest);
             // The end may straddle the chunks: look again at the last three bytes ("\r\n\r" + "\n").
             while let Some(end) = event_end(&self.pending, self.searched.saturating_sub(3)) {
-                let raw = self.pending.split_to(end).freeze();
-                frames.push(self.frame(raw));
+                frames.push(frame(self.pending.split_to(end).freeze()));
                 self.searched = 0;
             }
         }
@@ -61,13 +75,7 @@ impl Reader {
     pub fn finish(&mut self) -> Option<Frame> {
         self.searched = 0;
         let rest = self.pending.split().freeze();
-        Some(self.frame(rest)).filter(|frame| frame.data.is_some())
-    }
-
-    fn frame(&mut self, raw: Bytes) -> Frame {
-        let is_first = !std::mem::replace(&mut self.begun, true);
-        let mark = if is_first && raw.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        frame(raw, mark)
+        Some(frame(rest)).filter(|frame| frame.data.is_some())
     }
 }
 
@@ -92,10 +100,10 @@ fn line_end(bytes: &[u8], at: usize) -> usize {
     if bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 }
 }
 
-/// Reads the fields that begin at `start`.
-fn frame(raw: Bytes, mut start: usize) -> Frame {
+fn frame(raw: Bytes) -> Frame {
     let mut event = String::new();
     let mut data: Option<Bytes> = None;
+    let mut start = 0;
     while start < raw.len() {
         let end = memchr::memchr2(b'\n', b'\r', &raw[start..]).map_or(raw.len(), |offset| start + offset);
         let (name, value) = field(&raw, start, end);
@@ -156,6 +164,14 @@ mod tests {
         ] {
             let want: Vec<_> = want.into_iter().map(|(e, d)| (e.to_owned(), d.map(str::to_owned))).collect();
             assert_eq!(read(&[bytes.as_bytes()]), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_may_come_in_pieces() {
+        let bytes = "\u{feff}event: x\ndata: a\n\n".as_bytes();
+        for cut in 1..5 {
+            assert_eq!(read(&[&bytes[..cut], &bytes[cut..]]), [("x".to_owned(), Some("a".to_owned()))], "cut at {cut}");
         }
     }
 

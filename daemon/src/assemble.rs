@@ -1,0 +1,126 @@
+//! The only file that sees every room: makes the parts, hands them to each other, names the tasks.
+
+mod data_dir;
+mod listener;
+mod servers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::info;
+
+use crate::edges::SystemClock;
+use crate::gateway::Gateway;
+use crate::keeper::Keeper;
+use crate::live::Live;
+use crate::meter::Meter;
+use crate::metrics::Metrics;
+use crate::settings::{self, Source};
+use crate::tasks::Tasks;
+use crate::upstreams::{Clients, Refresh, Trust};
+use servers::Servers;
+
+pub(crate) use data_dir::{DaemonFile, candidates as data_dirs};
+
+/// Longest wait for upstreams at start before clients are served all the same.
+const FIRST_ROUND_MAX: Duration = Duration::from_millis(1_500);
+
+/// Everything that workers share.
+pub(crate) struct Parts {
+    pub(crate) live: Arc<Live>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) started: Instant,
+}
+
+impl Parts {
+    /// The gateway of one worker.
+    pub(crate) fn gateway(&self) -> Gateway {
+        Gateway {
+            live: self.live.clone(),
+            meter: self.meter.clone(),
+            metrics: self.metrics.clone(),
+            clients: Clients::new(self.trust.clone()),
+            clock: Arc::new(SystemClock),
+            ready: self.ready.clone(),
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// It cannot start, or a part without which it cannot go on has ended.
+pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
+    let config = source.load()?;
+    crate::logging::start(&config.log);
+    let data = data_dir::open(&config.data.dir, source.file.is_some() || source.overrides.data.is_some())?;
+    let metrics = Arc::new(Metrics::new());
+    let parts = Arc::new(Parts {
+        live: Arc::new(Live::new(Arc::new(config.clone()))),
+        meter: Arc::new(Meter::new(&config.endpoint, metrics.clone())),
+        metrics,
+        trust: Arc::new(Trust::default()),
+        ready: Arc::new(AtomicBool::new(false)),
+        started: Instant::now(),
+    });
+    let servers = Servers::bind(&config, &parts)?;
+    let mut tasks = Tasks::default();
+    let wishes = start_tasks(&mut tasks, &source, &config, &parts, servers.addresses()).await?;
+    let _ = tokio::time::timeout(FIRST_ROUND_MAX, parts.live.first_round()).await;
+    parts.ready.store(true, Ordering::Relaxed);
+    data.publish(&servers.endpoint_urls(), &servers.console_urls())?;
+    info!(endpoint = servers.endpoint_urls().join(" "), console = servers.console_urls().join(" "), "ready");
+    let ended = wait(&mut tasks, &servers, &wishes).await;
+    parts.ready.store(false, Ordering::Relaxed);
+    data.withdraw();
+    servers.drain(&parts, config.endpoint.drain).await;
+    info!("stopped");
+    ended
+}
+
+/// Starts everything that works beside the requests.
+async fn start_tasks(
+    tasks: &mut Tasks,
+    source: &Source,
+    config: &domain::config::Config,
+    parts: &Arc<Parts>,
+    own: Vec<SocketAddr>,
+) -> anyhow::Result<mpsc::Sender<()>> {
+    let clients = Arc::new(Clients::new(parts.trust.clone()));
+    let (mut keeper, configs) = Keeper::new(source.clone(), config.clone(), clients.clone(), parts.live.clone(), own);
+    keeper.begin().await;
+    let refresh = Refresh::new(parts.live.clone(), clients, parts.metrics.clone(), configs);
+    // Wishes for a reload may be lost when many wait: one reload serves them all.
+    let (wishes, wished) = mpsc::channel(4);
+    tasks.vital("catalogue", refresh.run());
+    tasks.vital("config", keeper.run(wished));
+    if let Some(file) = source.file.clone() {
+        let wishes = wishes.clone();
+        tasks.optional("config-watch", move || settings::watch(file.clone(), wishes.clone()));
+    }
+    Ok(wishes)
+}
+
+/// Waits for the end: a signal, or the failure of a part.
+async fn wait(tasks: &mut Tasks, servers: &Servers, wishes: &mpsc::Sender<()>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => { info!("SIGTERM: no further requests; waiting for those in flight"); return Ok(()); }
+            _ = interrupt.recv() => { info!("SIGINT: no further requests; waiting for those in flight"); return Ok(()); }
+            _ = hang_up.recv() => { let _ = wishes.try_send(()); }
+            name = tasks.vital_end() => bail!("the task {name:?} ended; this should not happen, please report it with the log"),
+            result = servers.ended() => { result.context("a listener failed")?; bail!("a listener ended"); }
+        }
+    }
+}

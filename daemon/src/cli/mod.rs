@@ -1,0 +1,155 @@
+//! The command line, written for the owner of a router.
+
+mod chat;
+mod check;
+mod daemon;
+mod models;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::assemble;
+use crate::settings::{Overrides, Problems, Source};
+
+/// One address for all AI in the house: point your programs at this box, and it finds the model that answers.
+#[derive(Debug, Parser)]
+#[command(name = "airlane", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Begin with:  airlane run                 serve what is found on this machine
+             airlane check               see what that would be, and whether the config is right
+             airlane chat \"Hello\"         ask a model through the running airlane
+
+Exit codes:  0 done · 1 it failed, the message says why · 2 the command line or the config is wrong
+             3 nothing there: no airlane is running, or no model was found";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve. Stops on Ctrl-C or SIGTERM after the answers in progress; SIGHUP reads the config again
+    Run {
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+    /// Look for mistakes in the config, and for model servers on this machine; changes nothing
+    Check {
+        #[command(flatten)]
+        source: SourceArgs,
+        /// Only list the upstreams that would be used; exit code 3 if there is none
+        #[arg(long)]
+        discover: bool,
+    },
+    /// Show how the running airlane does
+    Status {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// List the models that can be asked for
+    Models {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Ask a model and watch the answer come
+    Chat {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        /// The model's name as `airlane models` shows it; the first of them unless given
+        #[arg(short, long)]
+        model: Option<String>,
+        /// What to say; read from standard input unless given
+        prompt: Vec<String>,
+    },
+    /// Show the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// The config file. Without one everything has its default and upstreams are looked for
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Serve clients on this address instead of the configured ones; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<String>,
+    /// Serve the console on this address instead of the configured ones; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    console: Vec<String>,
+    /// Keep data in this directory instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct DaemonArgs {
+    /// Base URL of the airlane to ask; found by itself on this machine
+    #[arg(long, env = "AIRLANE_URL", value_name = "URL")]
+    url: Option<String>,
+    /// The config file that the running airlane uses, if it is not found otherwise
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    fn into_source(self) -> Source {
+        Source {
+            file: self.config,
+            overrides: Overrides { listen: self.listen, console: self.console, data: self.data },
+        }
+    }
+}
+
+/// How a command ended without having failed.
+enum Done {
+    /// It did what was asked.
+    Yes,
+    /// What was asked for is not there.
+    NothingThere,
+}
+
+/// Runs the command that was given.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(Done::Yes) => ExitCode::SUCCESS,
+        Ok(Done::NothingThere) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("airlane: {error:#}");
+            ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Done> {
+    let system = actix_web::rt::System::new();
+    match command {
+        Command::Run { source } => {
+            system.block_on(assemble::run(source.into_source()))?;
+            Ok(Done::Yes)
+        }
+        Command::Check { source, discover } => system.block_on(check::run(source.into_source(), discover)),
+        Command::Status { daemon } => system.block_on(status::run(&daemon)),
+        Command::Models { daemon } => system.block_on(models::run(&daemon)),
+        Command::Chat { daemon, model, prompt } => system.block_on(chat::run(&daemon, model, prompt)),
+        Command::Version => {
+            println!("airlane {}", env!("CARGO_PKG_VERSION"));
+            Ok(Done::Yes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,96 @@
+//! What the fuzz targets share: foreign bytes through every way that they can take in the house.
+//!
+//! Nothing here may panic, hang or grow without bound; where two ways lead to one result, the results are compared.
+
+pub mod settings;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::surface::Surface;
+use wire::exchange::{Ask, Step, Transcoder, answer};
+use wire::failure::{ErrorBody, FailureKind};
+use wire::reply::ReplyContext;
+
+const ELAPSED: Duration = Duration::from_millis(1_234);
+
+/// What every encoder is told.
+fn context() -> ReplyContext {
+    ReplyContext { unique: "f00d".into(), model: "m".into(), created_ms: 1_700_000_000_000, include_usage: true }
+}
+
+/// A client's body on each of `surfaces`: read, and written for every upstream surface.
+pub fn request(surfaces: &[Surface], data: &[u8]) {
+    let body = Bytes::copy_from_slice(data);
+    for &surface in surfaces {
+        let Ok(ask) = Ask::read(surface, &body) else { continue };
+        for far in Surface::ALL {
+            for host in ["api.openai.com", "gpu-box"] {
+                let Ok(sent) = ask.outgoing(far, "model", host) else { continue };
+                // What is sent to an upstream is at least a body that we would take ourselves.
+                let again = wire::json::Object::parse(&Bytes::from(sent));
+                assert!(again.is_ok(), "{surface:?} to {far:?}: {again:?}");
+            }
+        }
+    }
+}
+
+/// A small request on `surface` that asks for a stream.
+fn ask(surface: Surface) -> Option<Ask> {
+    let body = r#"{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"x"}],
+        "input":"x","prompt":"x","stream_options":{"include_usage":true}}"#;
+    Ask::read(surface, &Bytes::from_static(body.as_bytes())).ok()
+}
+
+/// An upstream's stream in the form of each of `far`, for a client of every surface. The first byte says how the rest is
+/// cut into chunks; the bytes for the client must not depend on it.
+pub fn stream(far: &[Surface], data: &[u8]) {
+    let Some((&cut, data)) = data.split_first() else { return };
+    let step = usize::from(cut % 61) + 1;
+    for &far in far {
+        for near in Surface::ALL {
+            let Some(ask) = ask(near).filter(|ask| ask.stream && near.task() == far.task()) else { continue };
+            let (pieces, whole) = (run(&ask, far, data, step), run(&ask, far, data, data.len().max(1)));
+            // After an error the pieces before it are out already; how many depends on the cut.
+            if let (Some(pieces), Some(whole)) = (pieces, whole) {
+                assert_eq!(String::from_utf8_lossy(&pieces), String::from_utf8_lossy(&whole), "{far:?} to {near:?}");
+            }
+        }
+    }
+}
+
+/// The client's bytes, `None` if the stream was refused or reported a failure.
+fn run(ask: &Ask, far: Surface, data: &[u8], step: usize) -> Option<Vec<u8>> {
+    let mut transcoder = Transcoder::new(ask, far, context());
+    let mut out = Vec::new();
+    let mut take = |result: Result<Step, wire::Malformed>| {
+        let step = result.ok()?;
+        out.extend_from_slice(&step.bytes);
+        step.failure.is_none().then_some(())
+    };
+    let mut good = data.chunks(step).all(|chunk| take(transcoder.feed(&Bytes::copy_from_slice(chunk), ELAPSED)).is_some());
+    good = good && take(transcoder.finish(ELAPSED)).is_some();
+    let _ = transcoder.heartbeat();
+    if !good {
+        let _ = transcoder.fail(&ErrorBody {
+            kind: FailureKind::Upstream,
+            message: "upstream a failed".into(),
+            code: None,
+            param: None,
+            request_id: None,
+        });
+        return None;
+    }
+    Some(out)
+}
+
+/// An upstream's whole answer on every surface, for a client of every surface.
+pub fn whole(data: &[u8]) {
+    let body = Bytes::copy_from_slice(data);
+    for far in Surface::ALL {
+        for near in Surface::ALL {
+            let Some(ask) = ask(near).filter(|_| near.task() == far.task()) else { continue };
+            let _ = answer(&ask, far, &body, &context(), ELAPSED);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The real daemon as a child process, on free ports, with its own config and data folder.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{Exchange, Request, Response, send};
+use crate::fake::Fake;
+use crate::programs;
+
+/// What a test wants in the daemon's config and environment.
+#[derive(Debug, Default, Clone)]
+pub struct Setup {
+    endpoint: Vec<String>,
+    discovery: Vec<String>,
+    tables: Vec<String>,
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    log_human: bool,
+    bare: bool,
+}
+
+impl Setup {
+    /// An empty config: no upstream, no discovery.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more line in `[endpoint]`.
+    #[must_use]
+    pub fn endpoint(mut self, line: &str) -> Self {
+        self.endpoint.push(line.to_owned());
+        self
+    }
+
+    /// One more line in `[discovery]`.
+    #[must_use]
+    pub fn discovery(mut self, line: &str) -> Self {
+        self.discovery.push(line.to_owned());
+        self
+    }
+
+    /// One more table.
+    #[must_use]
+    pub fn table(mut self, text: &str) -> Self {
+        self.tables.push(text.to_owned());
+        self
+    }
+
+    /// One more upstream with these further lines.
+    #[must_use]
+    pub fn upstream(self, name: &str, kind: &str, url: &str, lines: &str) -> Self {
+        let url = if kind == "loopback" { String::new() } else { format!("url = \"{url}\"\n") };
+        self.table(&format!("[[upstream]]\nname = \"{name}\"\nkind = \"{kind}\"\n{url}{lines}\n"))
+    }
+
+    /// The fake as an upstream of this kind.
+    #[must_use]
+    pub fn fake(self, name: &str, kind: &str, fake: &Fake) -> Self {
+        self.upstream(name, kind, &fake.url(), "")
+    }
+
+    /// One more alias.
+    #[must_use]
+    pub fn alias(self, name: &str, models: &[&str]) -> Self {
+        self.table(&format!("[[alias]]\nname = \"{name}\"\nmodels = {models:?}\n"))
+    }
+
+    /// One more environment variable.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One more argument of `airlane run`.
+    #[must_use]
+    pub fn argument(mut self, text: &str) -> Self {
+        self.arguments.push(text.to_owned());
+        self
+    }
+
+    /// Logs for people instead of JSON.
+    #[must_use]
+    pub fn log_human(mut self) -> Self {
+        self.log_human = true;
+        self
+    }
+
+    /// Nothing but the tables given here: the test writes everything.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// The config file's text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let tables = self.tables.join("\n");
+        if self.bare {
+            return tables;
+        }
+        let format = if self.log_human { "human" } else { "json" };
+        let (endpoint, discovery) = (self.endpoint.join("\n"), self.discovery.join("\n"));
+        let listen = if endpoint.contains("listen = [\"") { "" } else { "listen = [\"127.0.0.1:0\"]\n" };
+        format!(
+            "[endpoint]\n{listen}{endpoint}\n[console]\nlisten = [\"127.0.0.1:0\"]\n\
+             [log]\nformat = \"{format}\"\nlevel = \"debug\"\n[discovery]\nenabled = false\n{discovery}\n{tables}"
+        )
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    #[must_use]
+    pub fn start(self) -> Daemon {
+        Daemon::start(self)
+    }
+}
+
+/// A running daemon; it is killed with this value.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    folder: TempDir,
+    endpoints: Vec<SocketAddr>,
+    console: Vec<SocketAddr>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    fn start(setup: Setup) -> Self {
+        let folder = TempDir::new().expect("no temporary folder");
+        fs::write(folder.path().join("airlane.toml"), setup.text()).expect("the config cannot be written");
+        let mut child = Command::new(programs::airlane())
+            .arg("run")
+            .arg("--config")
+            .arg(folder.path().join("airlane.toml"))
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .args(&setup.arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(setup.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon cannot be started");
+        let log = Arc::new(Mutex::new(String::new()));
+        collect(child.stderr.take().expect("stderr is piped"), &log);
+        collect(child.stdout.take().expect("stdout is piped"), &log);
+        let mut daemon = Self { child, folder, endpoints: Vec::new(), console: Vec::new(), log };
+        daemon.wait_ready();
+        daemon
+    }
+
+    fn wait_ready(&mut self) {
+        let path = self.folder.path().join("data/daemon.json");
+        self.poll("daemon.json", || path.exists());
+        let text = fs::read_to_string(&path).expect("daemon.json cannot be read");
+        let told: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("daemon.json: {error}: {text}"));
+        self.endpoints = addresses(&told["endpoint"]);
+        self.console = addresses(&told["console"]);
+        assert!(!self.endpoints.is_empty(), "daemon.json names no endpoint: {text}");
+        if text.contains("https://") {
+            return;
+        }
+        let endpoint = self.endpoints[0];
+        self.poll("/readyz", || send(endpoint, &Request::get("/readyz")).status() == 200);
+    }
+
+    /// Waits until something is so.
+    ///
+    /// # Panics
+    /// When it is not within 20 s, or the daemon has ended; shows the log.
+    pub fn poll(&mut self, what: &str, mut ready: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !ready() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the daemon ended ({status}) before {what}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "no {what} within 20 s:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Where the endpoint listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.endpoints[0]
+    }
+
+    /// All listeners of the endpoint.
+    #[must_use]
+    pub fn endpoints(&self) -> &[SocketAddr] {
+        &self.endpoints
+    }
+
+    /// All listeners of the console.
+    #[must_use]
+    pub fn console(&self) -> &[SocketAddr] {
+        &self.console
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Its folder, with `airlane.toml` and `data`.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_path_buf()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that it has logged and printed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends one request and reads the whole answer.
+    #[must_use]
+    pub fn send(&self, request: &Request) -> Response {
+        send(self.address(), request)
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Response {
+        self.send(&Request::get(path))
+    }
+
+    /// `POST` with JSON.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &Value) -> Response {
+        self.send(&Request::post(path, body))
+    }
+
+    /// Sends a request and leaves the answer to be read.
+    #[must_use]
+    pub fn open(&self, request: &Request) -> Exchange {
+        Exchange::start(self.address(), request)
+    }
+
+    /// Replaces the config file in one step, as editors do.
+    pub fn write_config(&self, text: &str) {
+        let new = self.folder.path().join("airlane.toml.new");
+        fs::write(&new, text).expect("the config cannot be written");
+        fs::rename(new, self.folder.path().join("airlane.toml")).expect("the config cannot be replaced");
+    }
+
+    /// Sends it a signal by name, like `HUP`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "the signal {name} cannot be sent");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it has not ended within the bound.
+    pub fn wait_exit(&mut self, bound: Duration) -> ExitStatus {
+        let deadline = Instant::now() + bound;
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon has not ended within {bound:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Memory in use now, in KiB.
+    #[must_use]
+    pub fn rss_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("no /proc entry");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("no VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of the daemon\n{}", self.log());
+        }
+    }
+}
+
+/// Runs the program to its end with these arguments; gives exit code, stdout and stderr.
+#[must_use]
+pub fn airlane(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(programs::airlane())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the program cannot be started");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn addresses(urls: &Value) -> Vec<SocketAddr> {
+    let urls = urls.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let parsed = urls.filter_map(|url| url.split("://").nth(1)?.trim_end_matches('/').parse().ok());
+    // Who listens everywhere is called over the loopback interface.
+    parsed
+        .map(|address: SocketAddr| if address.ip().is_unspecified() { local(address.port()) } else { address })
+        .collect()
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn collect(source: impl std::io::Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(source);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            log.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+}

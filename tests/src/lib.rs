@@ -1,0 +1,10 @@
+//! What the suites stand on: a scripted upstream with one knob per fault, the real daemon as a child process, and a
+//! client that can leave in every phase of a request.
+
+pub mod client;
+pub mod daemon;
+pub mod events;
+pub mod fake;
+pub mod fast;
+pub mod programs;
+pub mod sockets;

@@ -1,0 +1,23 @@
+//! The suites: each starts the real daemon in front of scripted upstreams, or of a real model.
+
+mod access;
+mod cancel;
+mod catalogue;
+mod cli;
+mod common;
+mod drain;
+mod embeddings;
+mod endpoint;
+mod errors;
+mod failover;
+mod harness;
+mod house;
+mod limits;
+mod observability;
+mod outcome;
+mod real_model;
+mod reload;
+mod sdk;
+mod secrets;
+mod streams;
+mod tls;

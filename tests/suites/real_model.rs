@@ -1,0 +1,195 @@
+//! A real model behind the daemon: llama.cpp's own server with SmolLM2-135M on the CPU.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use airlane_tests::client::{Request, send};
+use airlane_tests::daemon::{Daemon, Setup};
+use airlane_tests::programs::{prepared, repository};
+use serde_json::{Value, json};
+
+use crate::common::{eventually, models, wait_model};
+use crate::outcome::{Near, Outcome};
+
+const MODEL: &str = "smollm2-135m-instruct";
+
+struct Model {
+    child: Child,
+    address: std::net::SocketAddr,
+}
+
+impl Model {
+    fn start() -> Self {
+        let python = prepared("target/model-venv/bin/python", "packaging/model-setup");
+        let mut child = Command::new(python)
+            .arg(repository().join("packaging/model-server.py"))
+            .args(["--port", "0", "--ctx", "1024", "--parallel", "2", "--threads", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the model server cannot be started");
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let ready = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ready http://").map(String::from));
+        let address = ready.and_then(|text| text.trim().parse().ok()).expect("the model server did not become ready");
+        Self { child, address }
+    }
+
+    fn busy_slots(&self) -> usize {
+        let slots = send(self.address, &Request::get("/slots")).json();
+        slots.as_array().into_iter().flatten().filter(|slot| slot["is_processing"] == true).count()
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn house() -> (Model, Daemon) {
+    let model = Model::start();
+    let daemon = Setup::new().upstream("llama", "openai", &format!("http://{}", model.address), "").start();
+    wait_model(&daemon, MODEL);
+    (model, daemon)
+}
+
+/// Names the task and caps the answer, in the words of the surface.
+fn short(near: Near, body: &mut Value) {
+    let conversation = json!([{"role": "user", "content": "What is the capital of France? Answer in one word."}]);
+    match near {
+        Near::Chat | Near::Messages => {
+            body["messages"] = conversation;
+            body["max_tokens"] = json!(24);
+            body["temperature"] = json!(0);
+        }
+        Near::OllamaChat => {
+            body["messages"] = conversation;
+            body["options"] = json!({"num_predict": 24, "temperature": 0});
+        }
+        Near::OllamaGenerate => {
+            body["prompt"] = json!("What is the capital of France? Answer in one word.");
+            body["options"] = json!({"num_predict": 24, "temperature": 0});
+        }
+        Near::Completions => {
+            body["prompt"] = json!("The capital of France is");
+            body["max_tokens"] = json!(24);
+            body["temperature"] = json!(0);
+        }
+        Near::Responses => {
+            body["input"] = json!("What is the capital of France? Answer in one word.");
+            body["max_output_tokens"] = json!(24);
+            body["temperature"] = json!(0);
+        }
+    }
+}
+
+#[test]
+fn it_answers_in_every_dialect() {
+    let (_model, daemon) = house();
+    for near in Near::ALL {
+        let ask = |stream: bool| -> Outcome {
+            let mut body = near.body(MODEL, stream);
+            short(near, &mut body);
+            near.read(stream, &daemon.send(&near.request(&body)))
+        };
+        for (stream, outcome) in [(false, ask(false)), (true, ask(true))] {
+            println!("{} stream={stream}: {:?}", near.path(), outcome.text);
+            assert!(outcome.text.contains("Paris"), "{} stream={stream}: {:?}", near.path(), outcome.text);
+            assert!(["stop", "length"].contains(&outcome.finish.as_str()), "{outcome:?}");
+            assert!(outcome.input_tokens > Some(3), "{outcome:?}");
+            assert!(outcome.output_tokens.is_some_and(|tokens| (1..=24).contains(&tokens)), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn it_makes_vectors() {
+    let (_model, daemon) = house();
+    let vector = |text: &str| -> Vec<f64> {
+        let reply = daemon.post("/v1/embeddings", &json!({"model": MODEL, "input": text})).json();
+        let numbers = reply["data"][0]["embedding"].as_array().unwrap_or_else(|| panic!("no vector: {reply}"));
+        numbers.iter().filter_map(Value::as_f64).collect()
+    };
+    let likeness = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let (cat, kitten, tax) = (vector("a cat"), vector("a kitten"), vector("the federal income tax law of 1913"));
+    assert_eq!(cat.len(), 576);
+    assert!(likeness(&cat, &kitten) > likeness(&cat, &tax), "what is alike lies closer");
+    let ollama = daemon.post("/api/embed", &json!({"model": MODEL, "input": ["a cat", "a kitten"]})).json();
+    assert_eq!(ollama["embeddings"].as_array().map(Vec::len), Some(2), "{ollama}");
+    let base64 = json!({"model": MODEL, "input": "a cat", "encoding_format": "base64"});
+    let text = daemon.post("/v1/embeddings", &base64).json()["data"][0]["embedding"].clone();
+    assert_eq!(text.as_str().map(str::len), Some(576 * 4 / 3 * 4), "{text}");
+}
+
+#[test]
+fn leaving_frees_its_slot() {
+    let (model, daemon) = house();
+    let mut body = Near::Chat.body(MODEL, true);
+    body["messages"] = json!([{"role": "user", "content": "Write a very long story about a dragon."}]);
+    body["max_tokens"] = json!(900);
+    body["ignore_eos"] = json!(true);
+    for stream in [true, false] {
+        body["stream"] = json!(stream);
+        let mut exchange = daemon.open(&Near::Chat.request(&body));
+        if stream {
+            let _ = exchange.head();
+            let _ = exchange.until("\"content\"");
+        }
+        eventually("a slot works", || model.busy_slots() == 1);
+        let left = exchange.leave();
+        eventually("the slot is free", || model.busy_slots() == 0);
+        println!("stream={stream}: the slot was free after {:?}", left.elapsed());
+        // The whole answer would have taken far longer than the leaving did.
+        assert!(left.elapsed() < Duration::from_secs(3), "the model went on: {:?}", left.elapsed());
+    }
+}
+
+#[test]
+fn what_it_tells_of_itself_is_in_the_catalogue() {
+    let (_model, daemon) = house();
+    assert_eq!(models(&daemon), [MODEL]);
+    let entry = daemon.get(&format!("/v1/models/{MODEL}")).json();
+    let context = entry["context_length"].as_u64();
+    assert!(context == Some(1024) || context == Some(2048), "the context it runs with, not the trained one: {entry}");
+}
+
+#[test]
+fn a_prompt_over_its_context_is_told_as_such() {
+    let (_model, daemon) = house();
+    let mut body = Near::Chat.body(MODEL, false);
+    body["messages"] = json!([{"role": "user", "content": "word ".repeat(4_000)}]);
+    let response = daemon.post("/v1/chat/completions", &body);
+    assert_eq!(response.status(), 400, "{}", response.text());
+    assert_eq!(response.json()["error"]["code"], "context_length_exceeded", "{}", response.text());
+}
+
+#[test]
+fn it_counts_tokens() {
+    let (_model, daemon) = house();
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Hello there, how are you?"}]});
+    let response = daemon.post("/v1/messages/count_tokens", &body);
+    assert_eq!(response.status(), 200, "{}", response.text());
+    assert!(response.json()["input_tokens"].as_u64() > Some(5), "{}", response.text());
+}
+
+#[test]
+fn it_calls_a_forced_function_and_keeps_a_schema() {
+    let (_model, daemon) = house();
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+        "additionalProperties": false});
+    let mut body = Near::Chat.body(MODEL, false);
+    body["messages"] = json!([{"role": "user", "content": "Where is the Eiffel Tower?"}]);
+    body["max_tokens"] = json!(100);
+    body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "place", "schema": schema}});
+    let outcome = Near::Chat.read(false, &daemon.post("/v1/chat/completions", &body));
+    let value: Value = serde_json::from_str(&outcome.text).unwrap_or_else(|error| panic!("{error}: {outcome:?}"));
+    assert!(value["city"].is_string(), "{value}");
+    let mut ollama = Near::OllamaChat.body(MODEL, false);
+    ollama["messages"] = body["messages"].clone();
+    ollama["format"] = schema;
+    ollama["options"] = json!({"num_predict": 100});
+    let outcome = Near::OllamaChat.read(false, &daemon.post("/api/chat", &ollama));
+    assert!(serde_json::from_str::<Value>(&outcome.text).is_ok_and(|value| value["city"].is_string()), "{outcome:?}");
+}
