@@ -171,6 +171,22 @@ pub enum Event {
 }
 
 impl Event {
+    /// The alternative that this piece belongs to.
+    #[must_use]
+    pub const fn choice(&self) -> Option<u32> {
+        match self {
+            Self::Text { choice, .. }
+            | Self::Thinking { choice, .. }
+            | Self::Signature { choice, .. }
+            | Self::RedactedThinking { choice, .. }
+            | Self::Refusal { choice, .. }
+            | Self::ToolCall { choice, .. }
+            | Self::ToolArguments { choice, .. }
+            | Self::Finish { choice, .. } => Some(*choice),
+            Self::Start { .. } | Self::Usage(_) | Self::Done | Self::Failed(_) => None,
+        }
+    }
+
     /// Whether a person or program would see this piece: from then on no other upstream may take over.
     #[must_use]
     pub fn is_visible(&self) -> bool {

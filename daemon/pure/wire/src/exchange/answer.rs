@@ -12,7 +12,7 @@ use crate::embedding::{EmbeddingReply, VectorEncoding};
 use crate::failure::UpstreamFailure;
 use crate::malformed::Malformed;
 use crate::ollama::{Form, Load};
-use crate::reply::{ChatReply, ReplyContext};
+use crate::reply::{ChatReply, Event, ReplyContext};
 use crate::{anthropic, ollama, openai};
 
 /// A body for the client.
@@ -107,7 +107,10 @@ pub fn whole_as_stream(
     refuse_error(far.dialect(), body)?;
     let reply = reply(far, body)?;
     let mut encoder = Encoder::new(ask, context);
+    encoder.estimate_input(ask);
     let mut out = Vec::new();
+    // First, because Anthropic's streams begin with the prompt's count.
+    encoder.event(&Event::Usage(reply.usage), elapsed, &mut out);
     for event in reply.events() {
         encoder.event(&event, elapsed, &mut out);
     }

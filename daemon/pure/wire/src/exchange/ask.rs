@@ -104,9 +104,7 @@ fn wish(object: &Object) -> Result<Wish, Malformed> {
 fn check_required(near: Surface, object: &Object) -> Result<(), Malformed> {
     match near {
         Surface::OpenaiChat | Surface::AnthropicMessages | Surface::AnthropicCountTokens => {
-            if object.need::<Vec<Json>>("messages")?.is_empty() {
-                return Err(Malformed::new("messages", "holds no message"));
-            }
+            check_messages(object)?;
             if near == Surface::AnthropicMessages && object.need::<u64>("max_tokens")? == 0 {
                 return Err(Malformed::new("max_tokens", "must be at least 1"));
             }
@@ -128,6 +126,17 @@ fn check_required(near: Surface, object: &Object) -> Result<(), Malformed> {
         Surface::OllamaGenerate | Surface::OllamaGenerateRaw => drop(object.get::<String>("prompt")?),
     }
     Ok(())
+}
+
+/// Wants a list that begins with an object. The body is JSON already, so that its first characters tell; reading a long
+/// conversation a second time would double the work.
+fn check_messages(object: &Object) -> Result<(), Malformed> {
+    let first = object.raw("messages").and_then(|list| list.strip_prefix('['));
+    if first.is_some_and(|rest| rest.trim_start().starts_with('{')) {
+        return Ok(());
+    }
+    let messages = object.need::<Vec<Json>>("messages")?;
+    if messages.is_empty() { Err(Malformed::new("messages", "holds no message")) } else { Ok(()) }
 }
 
 /// An object whose content does not matter here.

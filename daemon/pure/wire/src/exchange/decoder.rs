@@ -52,18 +52,20 @@ impl Decoder {
         Self { framing, dialect }
     }
 
-    /// Takes a chunk and gives the pieces that it completes.
-    pub(super) fn feed(&mut self, chunk: &Bytes) -> Result<Vec<Piece>, Malformed> {
+    /// Takes a chunk and appends the pieces that it completes, up to the first that cannot be read.
+    pub(super) fn feed(&mut self, chunk: &Bytes, out: &mut Vec<Piece>) -> Result<(), Malformed> {
         match &mut self.framing {
             Framing::Sse(reader) => {
                 let mut frames = Vec::new();
-                reader.feed(chunk, &mut frames)?;
-                frames.into_iter().map(|frame| self.dialect.frame(frame)).collect()
+                let read = reader.feed(chunk, &mut frames);
+                frames.into_iter().try_for_each(|frame| self.dialect.frame(frame).map(|piece| out.push(piece)))?;
+                read
             }
             Framing::Lines(reader) => {
                 let mut lines = Vec::new();
-                reader.feed(chunk, &mut lines)?;
-                lines.into_iter().map(|line| self.dialect.line(line)).collect()
+                let read = reader.feed(chunk, &mut lines);
+                lines.into_iter().try_for_each(|line| self.dialect.line(line).map(|piece| out.push(piece)))?;
+                read
             }
         }
     }

@@ -40,18 +40,20 @@ impl Encoder {
             Surface::OpenaiResponses => {
                 Self::Responses(Box::new(openai::responses::stream::Encoder::new(context, echo(ask))))
             }
-            Surface::AnthropicMessages => {
-                let mut encoder = anthropic::stream::Encoder::new(context);
-                if let Ok(chat) = ask.chat() {
-                    encoder.set_input_estimate(anthropic::count_tokens::estimate(&chat));
-                }
-                Self::Anthropic(encoder)
-            }
+            Surface::AnthropicMessages => Self::Anthropic(anthropic::stream::Encoder::new(context)),
             Surface::OllamaChat => Self::Ollama(ollama::stream::Encoder::new(context, Form::Chat)),
             Surface::OllamaGenerate | Surface::OllamaGenerateRaw => {
                 Self::Ollama(ollama::stream::Encoder::new(context, Form::Generate))
             }
             _ => Self::Chat(openai::chat_stream::Encoder::new(context)),
+        }
+    }
+
+    /// Counts the prompt for a dialect that tells the count before most upstreams do.
+    pub(super) fn estimate_input(&mut self, ask: &Ask) {
+        let Self::Anthropic(encoder) = self else { return };
+        if let Ok(chat) = ask.chat() {
+            encoder.set_input_estimate(anthropic::count_tokens::estimate(&chat));
         }
     }
 

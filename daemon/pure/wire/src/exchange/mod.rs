@@ -1,5 +1,5 @@
 //! One request through the house, as bytes: what a client asks ([`Ask`]), what an upstream is sent ([`Ask::outgoing`]),
-//! and the way back, whole ([`answer`]) or in pieces ([`Transcoder`]).
+//! and the way back, whole ([`answer()`]) or in pieces ([`Transcoder`]).
 //!
 //! Where client and upstream speak the same surface, bytes are passed on with only what must change; everything else
 //! goes through the neutral types of [`crate::chat`] and [`crate::reply`].

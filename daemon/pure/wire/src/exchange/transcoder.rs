@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::surface::{Dialect, Surface};
 use domain::usage::Usage;
+use serde::de::IgnoredAny;
 
 use super::Ask;
 use super::decoder::{Decoder, Piece};
@@ -27,6 +28,14 @@ pub struct Step {
     pub failure: Option<UpstreamFailure>,
 }
 
+impl Step {
+    /// Everything for the client, in order.
+    #[must_use]
+    pub fn all(&self) -> Bytes {
+        if self.preamble.is_empty() { self.bytes.clone() } else { [&self.preamble[..], &self.bytes].concat().into() }
+    }
+}
+
 /// Carries one stream from an upstream's surface to the client's.
 ///
 /// Where both are the same, frames are passed on as received and decoded on the side, for usage, end and failures.
@@ -40,26 +49,69 @@ pub struct Transcoder {
     decoder: Decoder,
     encoder: Encoder,
     usage: Usage,
-    /// A choice was finished: an end of the connection is then an end of the answer.
-    finished: bool,
+    choices: Choices,
     done: bool,
+    /// What came after the pieces of the last chunk and cannot be read.
+    broken: Option<Malformed>,
+}
+
+/// The alternatives of an answer: when all of them are finished, an end of the connection is an end of the answer.
+#[derive(Debug, Default)]
+struct Choices {
+    /// How many the client asked for.
+    wanted: u32,
+    /// A bit each.
+    begun: u128,
+    finished: u128,
+}
+
+impl Choices {
+    /// The request's `n` for each of its prompts.
+    fn of(ask: &Ask) -> Self {
+        let alternatives = ask.object.get("n").ok().flatten().unwrap_or(1_u32);
+        let prompts = match ask.object.get::<Vec<IgnoredAny>>("prompt") {
+            Ok(Some(prompts)) if ask.near == Surface::OpenaiCompletions => prompts.len(),
+            _ => 1,
+        };
+        let wanted = alternatives.saturating_mul(u32::try_from(prompts).unwrap_or(u32::MAX));
+        Self { wanted, ..Self::default() }
+    }
+
+    fn note(&mut self, event: &Event) {
+        // Decoders refuse choices beyond 127.
+        let bit = event.choice().and_then(|choice| 1_u128.checked_shl(choice)).unwrap_or(0);
+        self.begun |= bit;
+        if matches!(event, Event::Finish { .. }) {
+            self.finished |= bit;
+        }
+    }
+
+    const fn are_finished(&self) -> bool {
+        self.finished != 0 && self.begun == self.finished && self.finished.count_ones() >= self.wanted
+    }
 }
 
 impl Transcoder {
     /// A stream for `ask` from an upstream that is called on `far`.
     #[must_use]
     pub fn new(ask: &Ask, far: Surface, context: ReplyContext) -> Self {
+        let pass = ask.near == far;
+        let mut encoder = Encoder::new(ask, context);
+        if !pass {
+            encoder.estimate_input(ask);
+        }
         Self {
             near: ask.near,
-            pass: ask.near == far,
+            pass,
             resumed: false,
             is_in_preamble: true,
             strip_usage: !ask.include_usage && ask.near.dialect() == Dialect::Openai,
             decoder: Decoder::new(far),
-            encoder: Encoder::new(ask, context),
+            encoder,
             usage: Usage::default(),
-            finished: false,
+            choices: Choices::of(ask),
             done: false,
+            broken: None,
         }
     }
 
@@ -72,9 +124,19 @@ impl Transcoder {
     /// Takes a chunk as received.
     ///
     /// # Errors
-    /// The bytes are no stream of the upstream's dialect.
+    /// The bytes are no stream of the upstream's dialect. Pieces before the wrong one are given first: the error then
+    /// comes with the next call.
     pub fn feed(&mut self, chunk: &Bytes, elapsed: Duration) -> Result<Step, Malformed> {
-        let pieces = self.decoder.feed(chunk)?;
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        let mut pieces = Vec::new();
+        if let Err(error) = self.decoder.feed(chunk, &mut pieces) {
+            if pieces.is_empty() {
+                return Err(error);
+            }
+            self.broken = Some(error);
+        }
         Ok(self.take(pieces, elapsed))
     }
 
@@ -84,9 +146,15 @@ impl Transcoder {
     /// # Errors
     /// What was left is no frame of the upstream's dialect.
     pub fn finish(&mut self, elapsed: Duration) -> Result<Step, Malformed> {
-        let piece = self.decoder.finish()?;
-        let mut step = self.take(piece.into_iter().collect(), elapsed);
-        if !self.done && self.finished && step.failure.is_none() {
+        if let Some(error) = self.broken.take().filter(|_| !self.done) {
+            return Err(error);
+        }
+        let mut pieces: Vec<Piece> = self.decoder.finish()?.into_iter().collect();
+        if self.pass {
+            pieces.iter_mut().for_each(|piece| close(self.near, piece));
+        }
+        let mut step = self.take(pieces, elapsed);
+        if !self.done && self.choices.are_finished() && step.failure.is_none() {
             let mut out = Vec::from(step.bytes);
             if self.pass {
                 out.extend_from_slice(missing_end(self.near));
@@ -165,12 +233,13 @@ impl Transcoder {
 
     fn note(&mut self, event: &Event, step: &mut Step) {
         step.visible += u32::from(event.is_visible());
+        self.choices.note(event);
         match event {
             Event::Usage(usage) => self.usage.update(usage),
-            Event::Finish { .. } => self.finished = true,
             Event::Done => self.done = true,
             Event::Failed(failure) => step.failure = Some(failure.clone()),
             Event::Start { .. }
+            | Event::Finish { .. }
             | Event::Text { .. }
             | Event::Thinking { .. }
             | Event::Signature { .. }
@@ -190,6 +259,13 @@ fn is_preamble(events: &[Event]) -> bool {
 
 fn is_usage_only(events: &[Event]) -> bool {
     matches!(events, [Event::Usage(_)])
+}
+
+/// Adds the empty line that ends an event, where the stream ended without it: clients pass over what has none.
+fn close(near: Surface, piece: &mut Piece) {
+    if near.dialect() != Dialect::Ollama {
+        piece.raw = [piece.raw.as_ref(), b"\n\n"].concat().into();
+    }
 }
 
 /// What a stream of this surface ends with, for upstreams that forget it.

@@ -14,15 +14,23 @@ pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
     let mut names = BTreeMap::new();
     let mut out = Vec::new();
     for (position, message) in messages.iter().enumerate() {
+        if message.name.is_some() && message.role != Role::Tool {
+            let field = format!("messages[{position}].name");
+            return Err(Uncarried::new(field, "Ollama's messages have no names of speakers"));
+        }
         let mut turn = Turn::default();
         for (n, part) in message.parts.iter().enumerate() {
             let at = || format!("messages[{position}].content[{n}]");
             if let Part::ToolCall(call) = part {
                 names.insert(call.id.as_str(), call.name.as_str());
             }
-            if let Part::ToolResult { call_id, name, content, .. } = part {
+            if let Part::ToolResult { call_id, name, content, is_error } = part {
                 let name = name.as_deref().or_else(|| names.get(call_id.as_str()).copied());
-                out.push(result(call_id, name, content, &at)?);
+                let mut message = result(call_id, name, content, &at)?;
+                if *is_error {
+                    mark_failure(&mut message);
+                }
+                out.push(message);
             } else {
                 turn.add(part, &at)?;
             }
@@ -58,6 +66,14 @@ fn result(call_id: &str, name: Option<&str>, content: &[Part], at: &impl Fn() ->
         message["tool_name"] = name.into();
     }
     Ok(message)
+}
+
+/// This dialect has no mark for a failed call: the model must read it.
+fn mark_failure(message: &mut Value) {
+    let text = message["content"].as_str().unwrap_or_default();
+    if !text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error")) {
+        message["content"] = format!("Error: {text}").into();
+    }
 }
 
 #[derive(Debug, Default)]

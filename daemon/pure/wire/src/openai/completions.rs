@@ -1,6 +1,6 @@
 //! `POST /v1/completions`: the continuation of a raw text, whole and in pieces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::usage::Usage;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::chunk::{self, ChunkWriter, Incoming};
 use super::loose::Loose;
 use super::usage::{self, RawUsage};
-use super::{extra, sampling};
+use super::{completion_logprobs, extra, sampling};
 use crate::chat::Part;
 use crate::completion::CompletionRequest;
 use crate::failure::ErrorBody;
@@ -158,7 +158,7 @@ pub fn decode_reply(body: &[u8]) -> Result<ChatReply, Malformed> {
             index: raw.index.unwrap_or(position),
             finish: raw.finish().unwrap_or(Finish::Stop),
             parts: vec![Part::Text(raw.text.into_text().unwrap_or_default())],
-            logprobs: raw.logprobs.filter(|value| !value.is_null()),
+            logprobs: raw.logprobs.filter(|value| !value.is_null()).map(completion_logprobs::neutral),
         })
         .collect();
     choices.sort_by_key(|choice| choice.index);
@@ -179,7 +179,7 @@ pub fn encode_reply(reply: &ChatReply, context: &ReplyContext) -> Vec<u8> {
             json!({
                 "index": choice.index,
                 "text": choice.parts.iter().filter_map(text_of).collect::<String>(),
-                "logprobs": choice.logprobs,
+                "logprobs": choice.logprobs.as_ref().map(|logprobs| completion_logprobs::lists(logprobs, 0)),
                 "finish_reason": usage::finish_word(&choice.finish),
             })
         })
@@ -254,7 +254,7 @@ impl Decoder {
         for (raw, position) in raw.choices.unwrap_or_default().into_iter().zip(0_u32..) {
             let choice = chunk::choice(raw.index.unwrap_or(position))?;
             let finish = raw.finish();
-            let logprobs = raw.logprobs.filter(|value| !value.is_null());
+            let logprobs = raw.logprobs.filter(|value| !value.is_null()).map(completion_logprobs::neutral);
             let text = raw.text.into_text();
             if text.is_some() || logprobs.is_some() {
                 out.push(Event::Text { choice, text: text.unwrap_or_default(), logprobs });
@@ -272,7 +272,8 @@ impl Decoder {
 #[derive(Debug)]
 pub struct Encoder {
     chunks: ChunkWriter,
-    seen: BTreeSet<u32>,
+    /// Choices that have begun, and the characters written of them.
+    seen: BTreeMap<u32, usize>,
     finished: BTreeSet<u32>,
     used: Usage,
     has_ended: bool,
@@ -284,7 +285,7 @@ impl Encoder {
     pub fn new(context: ReplyContext) -> Self {
         Self {
             chunks: ChunkWriter::new(&context, "cmpl-", "text_completion"),
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
             finished: BTreeSet::new(),
             used: Usage::default(),
             has_ended: false,
@@ -302,8 +303,9 @@ impl Encoder {
             Event::Finish { choice, finish } => self.finish(*choice, finish, out),
             Event::Usage(counts) => self.used.update(counts),
             Event::Done => {
-                self.seen.insert(0);
-                let open: Vec<u32> = self.seen.difference(&self.finished).copied().collect();
+                self.seen.entry(0).or_default();
+                let open: Vec<u32> =
+                    self.seen.keys().filter(|choice| !self.finished.contains(choice)).copied().collect();
                 open.into_iter().for_each(|choice| self.finish(choice, &Finish::Stop, out));
                 self.has_ended = true;
                 self.chunks.end(&self.used, out);
@@ -338,11 +340,13 @@ impl Encoder {
     }
 
     fn text(&mut self, choice: u32, text: &str, logprobs: Option<&Value>, word: Option<&str>, out: &mut Vec<u8>) {
-        self.seen.insert(choice);
+        let written = self.seen.entry(choice).or_default();
+        let logprobs = logprobs.map(|logprobs| completion_logprobs::lists(logprobs, *written));
+        *written = written.saturating_add(text.chars().count());
         let rest = |out: &mut Vec<u8>| {
             out.extend_from_slice(b",\"text\":");
             write_string(out, text);
-            chunk::member(out, "logprobs", logprobs);
+            chunk::member(out, "logprobs", logprobs.as_ref());
             chunk::member(out, "finish_reason", word.map(Value::from).as_ref());
         };
         self.chunks.choice(choice, rest, out);

@@ -44,11 +44,15 @@ pub(super) fn collect(object: &Object, known: &[&str]) -> Result<Map<String, Val
     Ok(extra)
 }
 
-/// Adds unknown members to a body; those the client's decoder marked with a path have no counterpart here.
+/// Adds unknown members to a finished body. Those the client's decoder marked with a path have no counterpart here, and
+/// none takes the place of a member that is made from the others.
 pub(super) fn forward(extra: &Map<String, Value>, body: &mut Map<String, Value>) -> Result<(), Uncarried> {
     for (name, value) in extra {
         if name.contains(['[', '.']) {
             return Err(Uncarried::new(name, "this upstream's OpenAI dialect has no counterpart"));
+        }
+        if body.contains_key(name) {
+            return Err(Uncarried::new(name, "OpenAI's member of that name is made from the other members"));
         }
         body.insert(name.clone(), value.clone());
     }

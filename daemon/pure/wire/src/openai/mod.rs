@@ -14,6 +14,7 @@ pub mod server;
 
 mod assistant;
 mod chunk;
+mod completion_logprobs;
 mod extra;
 mod image;
 mod loose;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use domain::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use self::calls::Calls;
 use super::assistant::{self, RawMessage, Thought};
@@ -23,11 +24,12 @@ use crate::reply::{Event, Finish, ReplyContext};
 use crate::sse::Frame;
 
 #[derive(Deserialize)]
-struct RawChunk {
-    #[serde(default)]
-    id: Loose,
-    #[serde(default)]
-    model: Loose,
+struct RawChunk<'b> {
+    /// Read in the first chunk only: the others repeat it.
+    #[serde(borrow)]
+    id: Option<&'b RawValue>,
+    #[serde(borrow)]
+    model: Option<&'b RawValue>,
     choices: Option<Vec<RawChoice>>,
     usage: Option<RawUsage>,
     /// Groq's place for usage.
@@ -95,7 +97,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn chunk(&mut self, raw: RawChunk, data: &[u8], out: &mut Vec<Event>) -> Result<(), Malformed> {
+    fn chunk(&mut self, raw: RawChunk<'_>, data: &[u8], out: &mut Vec<Event>) -> Result<(), Malformed> {
         let is_bare = raw.choices.is_none() && raw.usage.is_none();
         if let Some(failure) = chunk::failure(raw.error).or_else(|| chunk::bare_failure(is_bare, data)) {
             self.has_ended = true;
@@ -104,8 +106,8 @@ impl Decoder {
         }
         if !self.has_begun {
             self.has_begun = true;
-            self.id = raw.id.into_text().unwrap_or_default();
-            out.push(Event::Start { model: raw.model.into_text() });
+            self.id = text_of(raw.id).unwrap_or_default();
+            out.push(Event::Start { model: text_of(raw.model) });
         }
         for (choice, position) in raw.choices.unwrap_or_default().into_iter().zip(0_u32..) {
             self.choice(choice, position, out)?;
@@ -149,6 +151,10 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+fn text_of(raw: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str::<Loose>(raw?.get()).ok()?.into_text()
 }
 
 /// The reasoning of a choice, kept so that a signature goes out together with the text that it signs.

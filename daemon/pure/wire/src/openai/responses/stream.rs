@@ -97,14 +97,16 @@ impl Encoder {
         }
         self.begin(out);
         self.ended = true;
-        let code = error.code.as_deref().unwrap_or_else(|| code(error.kind));
+        let known = code(error.kind);
+        let code = error.code.as_deref().unwrap_or(known);
         let detail = json!({"type": code, "code": code, "message": error.message, "param": error.param});
         let flat = json!({"code": code, "message": error.message, "param": error.param, "error": detail});
         self.frame("error", flat, out);
         for item in self.items.iter_mut().filter(|item| item.status == "in_progress") {
             item.status = "incomplete";
         }
-        let failed = json!({"code": code, "message": error.message});
+        // A closed list of words: an upstream's own would not be read by strict clients.
+        let failed = json!({"code": known, "message": error.message});
         self.response("response.failed", Status::Failed, failed, out);
     }
 
