@@ -267,11 +267,18 @@ fn anthropic_finish(word: &Value) -> String {
     .to_owned()
 }
 
+/// Anthropic counts what its cache gave apart from the other input.
+fn anthropic_input(usage: &Value) -> Option<u64> {
+    let cached =
+        ["cache_read_input_tokens", "cache_creation_input_tokens"].map(|name| usage[name].as_u64().unwrap_or(0));
+    usage["input_tokens"].as_u64().map(|input| input + cached.iter().sum::<u64>())
+}
+
 fn message_whole(reply: &Value) -> Outcome {
     assert_eq!(reply["type"], "message", "{reply}");
     let mut outcome = Outcome {
         finish: anthropic_finish(&reply["stop_reason"]),
-        input_tokens: reply["usage"]["input_tokens"].as_u64(),
+        input_tokens: anthropic_input(&reply["usage"]),
         output_tokens: reply["usage"]["output_tokens"].as_u64(),
         ..Outcome::default()
     };
@@ -295,7 +302,7 @@ fn message_stream(text: &str) -> Outcome {
         assert_eq!(value["type"], event.name.as_str(), "the event's name is its type");
         assert!(!ended, "an event after message_stop: {value}");
         match event.name.as_str() {
-            "message_start" => outcome.input_tokens = value["message"]["usage"]["input_tokens"].as_u64(),
+            "message_start" => outcome.input_tokens = anthropic_input(&value["message"]["usage"]),
             "content_block_start" => {
                 assert_eq!(open, None, "blocks overlap: {text}");
                 assert_eq!(value["index"], blocks, "{value}");
@@ -319,9 +326,7 @@ fn message_stream(text: &str) -> Outcome {
             "message_delta" => {
                 outcome.finish = anthropic_finish(&value["delta"]["stop_reason"]);
                 outcome.output_tokens = value["usage"]["output_tokens"].as_u64();
-                if let Some(input) = value["usage"]["input_tokens"].as_u64() {
-                    outcome.input_tokens = Some(input);
-                }
+                outcome.input_tokens = anthropic_input(&value["usage"]).or(outcome.input_tokens);
             }
             "message_stop" => ended = true,
             "ping" => {}
