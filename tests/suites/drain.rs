@@ -50,6 +50,7 @@ fn streams_are_let_to_their_end() {
     daemon.signal("TERM");
     let address = daemon.address();
     eventually("new connections are refused or told 503, not left hanging", || refused(address));
+    assert!((0..5).all(|_| refused(address)), "and that stays so");
     fake.release(100);
     let rest = exchange.rest();
     assert!(exchange.complete() && rest.contains("[DONE]"), "{rest}");

@@ -5,6 +5,7 @@ mod cancel;
 mod catalogue;
 mod cli;
 mod common;
+mod console;
 mod drain;
 mod embeddings;
 mod endpoint;
