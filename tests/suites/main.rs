@@ -22,3 +22,4 @@ mod sdk;
 mod secrets;
 mod streams;
 mod tls;
+mod translation;
