@@ -6,5 +6,7 @@ pub mod daemon;
 pub mod events;
 pub mod fake;
 pub mod fast;
+mod message;
 pub mod programs;
+mod setup;
 pub mod sockets;

@@ -24,7 +24,7 @@ impl Model {
         let python = prepared("target/model-venv/bin/python", "packaging/model-setup");
         let mut child = Command::new(python)
             .arg(repository().join("packaging/model-server.py"))
-            .args(["--port", "0", "--ctx", "1024", "--parallel", "2", "--threads", "1"])
+            .args(["--port", "0", "--ctx", "4096", "--parallel", "2", "--threads", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -128,7 +128,7 @@ fn leaving_frees_its_slot() {
     let (model, daemon) = house();
     let mut body = Near::Chat.body(MODEL, true);
     body["messages"] = json!([{"role": "user", "content": "Write a very long story about a dragon."}]);
-    body["max_tokens"] = json!(900);
+    body["max_tokens"] = json!(4000);
     body["ignore_eos"] = json!(true);
     for stream in [true, false] {
         body["stream"] = json!(stream);
@@ -139,10 +139,13 @@ fn leaving_frees_its_slot() {
         }
         eventually("a slot works", || model.busy_slots() == 1);
         let left = exchange.leave();
-        eventually("the slot is free", || model.busy_slots() == 0);
-        println!("stream={stream}: the slot was free after {:?}", left.elapsed());
-        // The whole answer would have taken far longer than the leaving did.
-        assert!(left.elapsed() < Duration::from_secs(3), "the model went on: {:?}", left.elapsed());
+        // llama.cpp looks after a unary client once in a quiet second, and each of our questions disturbs its quiet.
+        let free = (0..6).any(|_| {
+            std::thread::sleep(Duration::from_secs(2));
+            model.busy_slots() == 0
+        });
+        // The whole answer would take some 40 s.
+        assert!(free, "stream={stream}: the model still works {:?} after the client left", left.elapsed());
     }
 }
 
@@ -152,14 +155,14 @@ fn what_it_tells_of_itself_is_in_the_catalogue() {
     assert_eq!(models(&daemon), [MODEL]);
     let entry = daemon.get(&format!("/v1/models/{MODEL}")).json();
     let context = entry["context_length"].as_u64();
-    assert!(context == Some(1024) || context == Some(2048), "the context it runs with, not the trained one: {entry}");
+    assert!(context == Some(4096) || context == Some(8192), "the context it runs with, not the trained one: {entry}");
 }
 
 #[test]
 fn a_prompt_over_its_context_is_told_as_such() {
     let (_model, daemon) = house();
     let mut body = Near::Chat.body(MODEL, false);
-    body["messages"] = json!([{"role": "user", "content": "word ".repeat(4_000)}]);
+    body["messages"] = json!([{"role": "user", "content": "word ".repeat(9_000)}]);
     let response = daemon.post("/v1/chat/completions", &body);
     assert_eq!(response.status(), 400, "{}", response.text());
     assert_eq!(response.json()["error"]["code"], "context_length_exceeded", "{}", response.text());

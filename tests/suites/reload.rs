@@ -104,3 +104,13 @@ fn an_open_client_connection_sees_the_new_config() {
     let outcome = Near::Chat.read(false, &exchange.finish());
     assert_eq!(outcome.text, Script::default().full_text());
 }
+
+#[test]
+fn a_signal_right_at_the_start_ends_nothing() {
+    let fake = Fake::start();
+    for _ in 0..20 {
+        let daemon = Setup::new().fake("box", "openai", &fake).start();
+        daemon.signal("HUP");
+        wait_model(&daemon, "fake-1");
+    }
+}

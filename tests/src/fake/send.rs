@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::pieces::{Body, Mark, Rendered};
@@ -32,7 +34,8 @@ pub(super) async fn send<W: AsyncWrite + Unpin>(
     head_only: bool,
 ) -> Sent {
     pause(script.headers_after).await;
-    let mut sender = Sender { out, shared, id, script };
+    let packer = script.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut sender = Sender { out, shared, id, script, packer };
     let result = match answer.body {
         Body::Whole(ref body) => {
             let body = if script.gzip { gzip(body) } else { body.clone() };
@@ -48,6 +51,8 @@ struct Sender<'a, W> {
     shared: &'a Shared,
     id: usize,
     script: &'a Script,
+    /// One for the whole body of a stream, flushed after each event as servers do.
+    packer: Option<GzEncoder<Vec<u8>>>,
 }
 
 impl<W: AsyncWrite + Unpin> Sender<'_, W> {
@@ -89,19 +94,29 @@ impl<W: AsyncWrite + Unpin> Sender<'_, W> {
         if let Some(cut) = self.cut() {
             return Ok(cut);
         }
+        if let Some(packer) = self.packer.take() {
+            self.parts(&packer.finish()?).await?;
+        }
         self.out.write_all(b"0\r\n\r\n").await?;
         self.out.flush().await?;
         Ok(Sent::Whole)
     }
 
     async fn chunks(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let compressed;
-        let bytes = if self.script.gzip {
-            compressed = gzip(bytes);
-            &compressed
-        } else {
-            bytes
+        let packed;
+        let bytes = match &mut self.packer {
+            Some(packer) => {
+                packer.write_all(bytes)?;
+                packer.flush()?;
+                packed = std::mem::take(packer.get_mut());
+                &packed
+            }
+            None => bytes,
         };
+        self.parts(bytes).await
+    }
+
+    async fn parts(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         for part in bytes.chunks(self.script.bytes_per_write.unwrap_or(bytes.len().max(1))) {
             let mut chunk = format!("{:x}\r\n", part.len()).into_bytes();
             chunk.extend_from_slice(part);
@@ -137,9 +152,9 @@ async fn pause(wait: Duration) {
     }
 }
 
-/// One gzip member; members one after the other are a legal gzip body.
+/// A whole gzip body.
 #[must_use]
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }

@@ -1,5 +1,9 @@
 //! What a client gets to see of an answer, read from every surface into the same words.
 
+mod anthropic;
+mod ollama;
+mod responses;
+
 use airlane_tests::client::{Request, Response};
 use airlane_tests::events;
 use serde_json::{Value, json};
@@ -109,11 +113,11 @@ impl Near {
             (Self::Chat, true) => chat_stream(&response.text()),
             (Self::Completions, false) => completion(&[response.json()]),
             (Self::Completions, true) => completion(&openai_chunks(&response.text())),
-            (Self::Responses, false) => response_object(&response.json()),
-            (Self::Responses, true) => response_stream(&response.text()),
-            (Self::Messages, false) => message_whole(&response.json()),
-            (Self::Messages, true) => message_stream(&response.text()),
-            (Self::OllamaChat | Self::OllamaGenerate, _) => ollama(&events::lines(&response.text())),
+            (Self::Responses, false) => responses::response_object(&response.json()),
+            (Self::Responses, true) => responses::response_stream(&response.text()),
+            (Self::Messages, false) => anthropic::message_whole(&response.json()),
+            (Self::Messages, true) => anthropic::message_stream(&response.text()),
+            (Self::OllamaChat | Self::OllamaGenerate, _) => ollama::ollama(&events::lines(&response.text())),
         }
     }
 }
@@ -200,158 +204,5 @@ fn completion(chunks: &[Value]) -> Outcome {
             }
         }
     }
-    outcome
-}
-
-fn response_object(reply: &Value) -> Outcome {
-    assert_eq!(reply["object"], "response", "{reply}");
-    let mut outcome = Outcome {
-        finish: match string(&reply["status"]) {
-            "completed" => "stop".to_owned(),
-            "incomplete" => "length".to_owned(),
-            other => other.to_owned(),
-        },
-        input_tokens: reply["usage"]["input_tokens"].as_u64(),
-        output_tokens: reply["usage"]["output_tokens"].as_u64(),
-        ..Outcome::default()
-    };
-    for item in reply["output"].as_array().into_iter().flatten() {
-        match string(&item["type"]) {
-            "message" => {
-                for part in item["content"].as_array().into_iter().flatten() {
-                    outcome.text.push_str(string(&part["text"]));
-                }
-            }
-            "function_call" => {
-                outcome.tools.push((string(&item["name"]).to_owned(), parse(string(&item["arguments"]))));
-                "tools".clone_into(&mut outcome.finish);
-            }
-            "reasoning" => {
-                let parts = item["content"].as_array().or_else(|| item["summary"].as_array());
-                for part in parts.into_iter().flatten() {
-                    outcome.reasoning.push_str(string(&part["text"]));
-                }
-            }
-            other => panic!("an output item of type {other:?}"),
-        }
-    }
-    outcome
-}
-
-fn response_stream(text: &str) -> Outcome {
-    let events = events::parse(text);
-    let mut deltas = String::new();
-    for (number, event) in events.iter().filter(|event| event.data != "[DONE]").enumerate() {
-        let value = event.json();
-        assert_eq!(value["type"], event.name.as_str(), "the event's name is its type");
-        assert_eq!(value["sequence_number"], number, "{value}");
-        if event.name == "response.output_text.delta" {
-            deltas.push_str(string(&value["delta"]));
-        }
-    }
-    assert_eq!(events[0].name, "response.created");
-    let last = events.iter().rev().find(|event| event.data != "[DONE]").expect("an event").json();
-    assert!(["response.completed", "response.incomplete"].contains(&string(&last["type"])), "{last}");
-    let outcome = response_object(&last["response"]);
-    assert_eq!(deltas, outcome.text, "the deltas make up the text");
-    outcome
-}
-
-fn anthropic_finish(word: &Value) -> String {
-    match string(word) {
-        "end_turn" | "stop_sequence" => "stop",
-        "max_tokens" => "length",
-        "tool_use" => "tools",
-        other => other,
-    }
-    .to_owned()
-}
-
-fn message_whole(reply: &Value) -> Outcome {
-    assert_eq!(reply["type"], "message", "{reply}");
-    let mut outcome = Outcome {
-        finish: anthropic_finish(&reply["stop_reason"]),
-        input_tokens: reply["usage"]["input_tokens"].as_u64(),
-        output_tokens: reply["usage"]["output_tokens"].as_u64(),
-        ..Outcome::default()
-    };
-    for block in reply["content"].as_array().into_iter().flatten() {
-        match string(&block["type"]) {
-            "text" => outcome.text.push_str(string(&block["text"])),
-            "thinking" => outcome.reasoning.push_str(string(&block["thinking"])),
-            "tool_use" => outcome.tools.push((string(&block["name"]).to_owned(), block["input"].clone())),
-            other => panic!("a block of type {other:?}"),
-        }
-    }
-    outcome
-}
-
-fn message_stream(text: &str) -> Outcome {
-    let mut outcome = Outcome::default();
-    let (mut open, mut blocks, mut ended): (Option<u64>, u64, bool) = (None, 0, false);
-    let mut call: Option<(String, String)> = None;
-    for event in events::parse(text) {
-        let value = event.json();
-        assert_eq!(value["type"], event.name.as_str(), "the event's name is its type");
-        assert!(!ended, "an event after message_stop: {value}");
-        match event.name.as_str() {
-            "message_start" => outcome.input_tokens = value["message"]["usage"]["input_tokens"].as_u64(),
-            "content_block_start" => {
-                assert_eq!(open, None, "blocks overlap: {text}");
-                assert_eq!(value["index"], blocks, "{value}");
-                (open, blocks) = (Some(blocks), blocks + 1);
-                let block = &value["content_block"];
-                call = (block["type"] == "tool_use").then(|| (string(&block["name"]).to_owned(), String::new()));
-            }
-            "content_block_delta" => {
-                assert_eq!(value["index"].as_u64(), open, "{value}");
-                let delta = &value["delta"];
-                outcome.text.push_str(string(&delta["text"]));
-                outcome.reasoning.push_str(string(&delta["thinking"]));
-                if let Some((_, arguments)) = &mut call {
-                    arguments.push_str(string(&delta["partial_json"]));
-                }
-            }
-            "content_block_stop" => {
-                assert_eq!(value["index"].as_u64(), open.take(), "{value}");
-                outcome.tools.extend(call.take().map(|(name, arguments)| (name, parse(&arguments))));
-            }
-            "message_delta" => {
-                outcome.finish = anthropic_finish(&value["delta"]["stop_reason"]);
-                outcome.output_tokens = value["usage"]["output_tokens"].as_u64();
-                if let Some(input) = value["usage"]["input_tokens"].as_u64() {
-                    outcome.input_tokens = Some(input);
-                }
-            }
-            "message_stop" => ended = true,
-            "ping" => {}
-            other => panic!("an event of type {other:?}"),
-        }
-    }
-    assert!(ended, "no message_stop: {text}");
-    outcome
-}
-
-fn ollama(lines: &[Value]) -> Outcome {
-    let mut outcome = Outcome::default();
-    for (number, line) in lines.iter().enumerate() {
-        assert_eq!(line["done"], number + 1 == lines.len(), "done is on the last line only: {line}");
-        assert!(line["created_at"].is_string(), "{line}");
-        let message = &line["message"];
-        outcome.text.push_str(string(&message["content"]));
-        outcome.text.push_str(string(&line["response"]));
-        outcome.reasoning.push_str(string(&message["thinking"]));
-        outcome.reasoning.push_str(string(&line["thinking"]));
-        for call in message["tool_calls"].as_array().into_iter().flatten() {
-            let function = &call["function"];
-            assert!(function["arguments"].is_object(), "arguments are an object: {line}");
-            outcome.tools.push((string(&function["name"]).to_owned(), function["arguments"].clone()));
-        }
-    }
-    let last = lines.last().expect("a line");
-    let stopped = if outcome.tools.is_empty() { "stop" } else { "tools" };
-    outcome.finish = if last["done_reason"] == "stop" { stopped } else { string(&last["done_reason"]) }.to_owned();
-    outcome.input_tokens = last["prompt_eval_count"].as_u64();
-    outcome.output_tokens = last["eval_count"].as_u64();
     outcome
 }
