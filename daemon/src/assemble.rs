@@ -1,12 +1,13 @@
 //! The only file that sees every room: makes the parts, hands them to each other, names the tasks.
 
 mod data_dir;
+mod listener;
 mod servers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::settings::{self, Source};
 use crate::tasks::Tasks;
 use crate::upstreams::{Clients, Refresh, Trust};
+use servers::Servers;
 
 pub(crate) use data_dir::{DaemonFile, candidates as data_dirs};
 
@@ -35,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) started: Instant,
 }
 
 impl Parts {
@@ -66,8 +69,9 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         metrics,
         trust: Arc::new(Trust::default()),
         ready: Arc::new(AtomicBool::new(false)),
+        started: Instant::now(),
     });
-    let servers = servers::bind(&config, &parts)?;
+    let servers = Servers::bind(&config, &parts)?;
     let mut tasks = Tasks::default();
     let wishes = start_tasks(&mut tasks, &source, &config, &parts, servers.addresses()).await?;
     let _ = tokio::time::timeout(FIRST_ROUND_MAX, parts.live.first_round()).await;
@@ -106,7 +110,7 @@ async fn start_tasks(
 }
 
 /// Waits for the end: a signal, or the failure of a part.
-async fn wait(tasks: &mut Tasks, servers: &servers::Servers, wishes: &mpsc::Sender<()>) -> anyhow::Result<()> {
+async fn wait(tasks: &mut Tasks, servers: &Servers, wishes: &mpsc::Sender<()>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;

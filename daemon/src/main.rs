@@ -2,6 +2,7 @@
 
 mod assemble;
 mod cli;
+mod console;
 mod edges;
 mod gateway;
 mod keeper;

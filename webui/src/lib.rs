@@ -1,1 +1,51 @@
-//! The pages of the console.
+//! The pages of the console: what the house knows of itself, shown to people and to programs.
+//!
+//! The crate sees the house through [`Console`] only. A page takes one [`Overview`] and renders it; nothing here has a
+//! clock, a file or a thread of its own.
+
+mod assets;
+mod facts;
+mod guard;
+mod overview;
+mod status;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+use std::future::ready;
+
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{HttpResponse, web};
+
+pub use facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
+
+/// What the pages ask of the house. A call must not wait: it reads what is known.
+pub trait Console {
+    /// What is true at this moment.
+    fn overview(&self) -> Overview;
+}
+
+/// Adds all pages, their assets and the JSON status. Every path of the app belongs to the console: what no page
+/// answers gets its 404, with the same security headers. The app data must hold a [`web::Data`] of `C`.
+pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
+    let scope = web::scope("")
+        .wrap(Compress::default())
+        .wrap(from_fn(guard::own_host_only))
+        .wrap(guard::headers())
+        .service(readable("/", |console: web::Data<C>| ready(overview::page(&console.overview()))))
+        .service(readable("/api/v1/status", |console: web::Data<C>| ready(status::json(&console.overview()))))
+        .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
+        .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))
+        .default_service(web::to(|| ready(HttpResponse::NotFound().body(texts::NOT_FOUND))));
+    config.service(scope);
+}
+
+/// A resource that is read with GET or HEAD, and nothing else.
+fn readable<F, Args>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: actix_web::Handler<Args> + Clone,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: actix_web::Responder + 'static,
+{
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+}

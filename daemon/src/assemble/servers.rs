@@ -1,33 +1,36 @@
-//! The listeners: bound, served, drained.
+//! The two servers, for clients and for the owner: bound, served, drained.
 
-use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Extensions, Server, ServerHandle};
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer};
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context;
-use domain::config::{Config, TlsFiles};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use socket2::SockRef;
+use domain::config::Config;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::Parts;
+use super::listener::{accepted, server_tls};
+use crate::console::House;
 use crate::gateway::{self, Peer};
 
-/// The running listeners.
+/// The running servers.
 pub(super) struct Servers {
-    endpoint: Vec<SocketAddr>,
+    endpoint: Running,
+    console: Option<Running>,
     scheme: &'static str,
-    console: Vec<SocketAddr>,
+}
+
+struct Running {
+    addresses: Vec<SocketAddr>,
     handle: ServerHandle,
-    running: Mutex<tokio::task::JoinHandle<std::io::Result<()>>>,
+    task: Mutex<JoinHandle<std::io::Result<()>>>,
 }
 
 /// Keep an idle client connection this long: longer than the pools of the SDKs do, so that they close it, not we.
@@ -35,18 +38,79 @@ const KEEP_ALIVE: Duration = Duration::from_secs(180);
 /// Longest wait for a request's head.
 const HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Binds the listeners and begins to serve.
-pub(super) fn bind(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Servers> {
+impl Servers {
+    /// Binds the listeners and begins to serve.
+    ///
+    /// # Errors
+    /// An address is taken, or a certificate cannot be read.
+    pub(super) fn bind(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Self> {
+        let scheme = if config.endpoint.tls.is_some() { "https" } else { "http" };
+        let endpoint = bind_endpoint(config, parts)?;
+        let urls = client_urls(&endpoint.addresses, scheme);
+        let console = if config.console.listen.is_empty() { None } else { Some(bind_console(config, parts, urls)?) };
+        Ok(Self { endpoint, console, scheme })
+    }
+
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let console = self.console.iter().flat_map(|console| &console.addresses);
+        self.endpoint.addresses.iter().chain(console).copied().collect()
+    }
+
+    /// Base URLs that work on this machine.
+    pub(super) fn endpoint_urls(&self) -> Vec<String> {
+        self.endpoint.addresses.iter().map(|address| format!("{}://{}", self.scheme, reachable(*address))).collect()
+    }
+
+    /// Base URLs that work on this machine.
+    pub(super) fn console_urls(&self) -> Vec<String> {
+        let console = self.console.iter().flat_map(|console| &console.addresses);
+        console.map(|address| format!("http://{}", reachable(*address))).collect()
+    }
+
+    /// Waits for a server to end by itself, which it should not.
+    pub(super) async fn ended(&self) -> anyhow::Result<()> {
+        let mut endpoint = self.endpoint.task.lock().await;
+        let ended = match &self.console {
+            None => (&mut *endpoint).await,
+            Some(console) => {
+                let mut console = console.task.lock().await;
+                tokio::select! { ended = &mut *endpoint => ended, ended = &mut *console => ended }
+            }
+        };
+        Ok(ended.context("a server's task failed")??)
+    }
+
+    /// Lets the requests in flight end, for at most `limit`.
+    pub(super) async fn drain(self, parts: &Parts, limit: Duration) {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        self.endpoint.handle.pause().await;
+        let idle = async {
+            while parts.metrics.in_flight.get() + parts.metrics.waiting.get() > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let ended = tokio::time::timeout(limit, idle).await.is_ok();
+        if !ended {
+            tracing::warn!(streams = parts.metrics.in_flight.get(), "streams are cut: they did not end in time");
+        }
+        // What is still on its way into sockets gets a second.
+        self.endpoint.handle.stop(ended).await;
+        if let Some(console) = self.console {
+            console.handle.stop(false).await;
+        }
+    }
+}
+
+fn bind_endpoint(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Running> {
     let endpoint = &config.endpoint;
     let workers = match endpoint.workers {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         workers => workers,
     };
-    let for_workers = parts.clone();
-    let origins: Arc<[String]> = endpoint.cors_origins.clone().into();
+    let (parts, origins) = (parts.clone(), Arc::<[String]>::from(endpoint.cors_origins.clone()));
     let client_timeout = endpoint.client_timeout;
     let mut server = HttpServer::new(move || {
-        let gateway = Rc::new(for_workers.gateway());
+        let gateway = Rc::new(parts.gateway());
         App::new().app_data(gateway).wrap(cors(origins.clone())).configure(gateway::configure)
     })
     .workers(workers)
@@ -64,57 +128,39 @@ pub(super) fn bind(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Server
             Some(tls) => server.bind_rustls_0_23(address, tls.clone()),
             None => server.bind(address),
         };
-        server = bound.with_context(|| cannot_listen(*address))?;
+        server = bound.with_context(|| cannot_listen(*address, "--listen or [endpoint] listen"))?;
     }
-    let endpoint_addresses = server.addrs();
-    let server = server.run();
-    Ok(Servers {
-        scheme: if tls.is_some() { "https" } else { "http" },
-        endpoint: endpoint_addresses,
-        console: Vec::new(),
-        handle: server.handle(),
-        running: Mutex::new(spawn(server)),
+    Ok(Running::start(server.addrs(), server.run()))
+}
+
+fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyhow::Result<Running> {
+    let client_timeout = config.endpoint.client_timeout;
+    let house = web::Data::new(House::new(parts.live.clone(), parts.metrics.clone(), parts.started, urls));
+    let mut server = HttpServer::new(move || {
+        App::new().app_data(house.clone()).wrap(from_fn(this_machine_only)).configure(webui::pages::<House>)
     })
+    .workers(1)
+    .on_connect(move |connection, data| accepted(connection, data, client_timeout))
+    .shutdown_timeout(1)
+    .disable_signals();
+    for address in &config.console.listen {
+        server = server.bind(address).with_context(|| cannot_listen(*address, "--console or [console] listen"))?;
+    }
+    Ok(Running::start(server.addrs(), server.run()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the server is awaited by Servers::ended")]
-fn spawn(server: Server) -> tokio::task::JoinHandle<std::io::Result<()>> {
-    tokio::spawn(server)
+impl Running {
+    #[expect(clippy::disallowed_methods, reason = "the task is awaited by Servers::ended")]
+    fn start(addresses: Vec<SocketAddr>, server: Server) -> Self {
+        Self { addresses, handle: server.handle(), task: Mutex::new(tokio::spawn(server)) }
+    }
 }
 
-fn cannot_listen(address: SocketAddr) -> String {
+fn cannot_listen(address: SocketAddr, keys: &str) -> String {
     format!(
         "cannot listen on {address}: is another airlane running, or another program on this port? \
-         Choose another with --listen or [endpoint] listen"
+         Choose another with {keys}"
     )
-}
-
-/// Notes both ends of a new connection and sets its socket up.
-fn accepted(connection: &dyn Any, data: &mut Extensions, client_timeout: Duration) {
-    let plain = connection.downcast_ref::<TcpStream>();
-    let secured = || connection.downcast_ref::<actix_tls::accept::rustls_0_23::TlsStream<TcpStream>>();
-    let Some(socket) = plain.or_else(|| secured().map(|stream| stream.get_ref().0)) else { return };
-    let socket_ref = SockRef::from(socket);
-    // Tokens must not wait for each other's acknowledgement.
-    let _ = socket_ref.set_tcp_nodelay(true);
-    // The kernel ends the connection of a client that no longer reads: we then see it gone like any other.
-    let _ = socket_ref.set_tcp_user_timeout(Some(client_timeout));
-    if let (Ok(peer), Ok(local)) = (socket.peer_addr(), socket.local_addr()) {
-        data.insert(Peer { peer, local });
-    }
-}
-
-fn server_tls(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
-    let certificates: Vec<CertificateDer> = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("[endpoint] tls_cert: {} cannot be read", files.cert.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .with_context(|| format!("[endpoint] tls_key: {} cannot be read", files.key.display()))?;
-    // actix adds the ALPN names of HTTP/2 and HTTP/1.1.
-    ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .context("[endpoint] tls_cert and tls_key do not fit together")
 }
 
 fn cors(origins: Arc<[String]>) -> Cors {
@@ -129,49 +175,46 @@ fn cors(origins: Arc<[String]>) -> Cors {
         .max_age(86_400)
 }
 
-impl Servers {
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.endpoint.iter().chain(&self.console).copied().collect()
+/// The console has no accounts, so whoever sits at this machine is the owner, and nobody else is.
+async fn this_machine_only<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let is_here = request.conn_data::<Peer>().is_some_and(|peer| peer.peer.ip().to_canonical().is_loopback());
+    if is_here {
+        return Ok(next.call(request).await?.map_into_left_body());
     }
-
-    pub(super) fn endpoint_urls(&self) -> Vec<String> {
-        self.endpoint.iter().map(|address| format!("{}://{}", self.scheme, reachable(*address))).collect()
-    }
-
-    pub(super) fn console_urls(&self) -> Vec<String> {
-        self.console.iter().map(|address| format!("http://{}", reachable(*address))).collect()
-    }
-
-    /// Waits for a listener to end by itself, which it should not.
-    pub(super) async fn ended(&self) -> anyhow::Result<()> {
-        let mut running = self.running.lock().await;
-        Ok((&mut *running).await.context("the server's task failed")??)
-    }
-
-    /// Lets the requests in flight end, for at most `limit`.
-    pub(super) async fn drain(self, parts: &Parts, limit: Duration) {
-        const LOOK_EVERY: Duration = Duration::from_millis(20);
-        self.handle.pause().await;
-        let idle = async {
-            while parts.metrics.in_flight.get() + parts.metrics.waiting.get() > 0 {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        if tokio::time::timeout(limit, idle).await.is_err() {
-            tracing::warn!(streams = parts.metrics.in_flight.get(), "streams are cut: they did not end in time");
-            self.handle.stop(false).await;
-        } else {
-            // What is still on its way into sockets gets a second.
-            self.handle.stop(true).await;
-        }
-    }
+    let refusal = HttpResponse::Forbidden().body(
+        "Airlane's console answers only to the machine it runs on. From elsewhere: ssh -L 8485:127.0.0.1:8485 BOX\n",
+    );
+    Ok(request.into_response(refusal).map_into_right_body())
 }
 
-/// An address that can be called: "all addresses" is called on loopback.
+/// An address that can be called on this machine: "all addresses" is called on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v6.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port())),
         SocketAddr::V4(_) | SocketAddr::V6(_) => address,
     }
+}
+
+/// Base URLs as clients write them, those of the LAN first.
+fn client_urls(addresses: &[SocketAddr], scheme: &str) -> Vec<String> {
+    let mut urls = Vec::new();
+    for address in addresses.iter().filter(|address| address.ip().is_unspecified()) {
+        urls.extend(lan_address(*address).map(|lan| format!("{scheme}://{lan}")));
+    }
+    urls.extend(addresses.iter().map(|address| format!("{scheme}://{}", reachable(*address))));
+    urls
+}
+
+/// Our address towards the default route, as the kernel would choose it; nothing is sent.
+fn lan_address(listening: SocketAddr) -> Option<SocketAddr> {
+    // Addresses for documentation (RFC 5737, RFC 3849): routed like any other, reached by no one.
+    let (ours, theirs) = if listening.is_ipv4() { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
+    let socket = UdpSocket::bind(ours).ok()?;
+    socket.connect(theirs).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then(|| SocketAddr::new(address, listening.port()))
 }

@@ -91,3 +91,48 @@ fn a_file_that_is_not_there_is_said_plainly() {
         "/no/such/airlane.toml: there is no such file; give its path with --config"
     );
 }
+
+/// The example with every commented key in force.
+fn example() -> String {
+    include_str!("../../../packaging/airlane.example.toml")
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase() || first == '[') => key,
+            _ => line,
+        })
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn the_example_is_right_and_shows_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("openrouter.key"), "sk-or-1").unwrap();
+    // Variables that a test machine may lack stand for one that it has.
+    let text = example().replace("GPU_BOX_KEY", "CARGO_PKG_NAME").replace("ANTHROPIC_API_KEY", "CARGO_PKG_NAME");
+    let read = read_draft(&text, dir.path());
+    assert_eq!(read.problems, []);
+    let config = check(&read.draft).expect("the example is a good config");
+    assert_eq!((config.upstreams.len(), config.aliases.len()), (4, 1));
+
+    let draft = &read.draft;
+    let sections =
+        format!("{:?}{:?}{:?}{:?}{:?}", draft.endpoint, draft.console, draft.data, draft.log, draft.discovery);
+    assert!(!sections.contains("None"), "a key is not in the example: {sections}");
+    let gpu_box = format!("{:?}", draft.upstreams[0]);
+    assert_eq!(gpu_box.matches("None").count(), 1, "only tokens_per_s stands elsewhere: {gpu_box}");
+    assert!(draft.upstreams[3].tokens_per_s.is_some());
+}
+
+#[test]
+fn the_defaults_in_the_example_are_the_defaults() {
+    let with_comments = read_draft(include_str!("../../../packaging/airlane.example.toml"), Path::new("."));
+    assert_eq!(check(&with_comments.draft), Ok(Config::default()));
+    let mut shown = read_draft(&example(), Path::new("/none")).draft;
+    shown.upstreams.clear();
+    shown.aliases.clear();
+    // These four have no default to show, so they show an example.
+    shown.endpoint.host_names = None;
+    shown.endpoint.cors_origins = None;
+    (shown.endpoint.tls_cert, shown.endpoint.tls_key) = (None, None);
+    assert_eq!(check(&shown), Ok(Config::default()));
+}

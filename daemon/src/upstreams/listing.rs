@@ -132,7 +132,7 @@ fn loopback_models() -> Vec<ModelInfo> {
     vec![ModelInfo {
         id: loopback::MODEL.to_owned(),
         display_name: Some("gives the prompt back".to_owned()),
-        owned_by: Some("airlane".to_owned()),
+        owned_by: Some("loopback".to_owned()),
         capabilities: Capabilities { chat: Some(true), embeddings: Some(true), ..Capabilities::default() },
         ..ModelInfo::default()
     }]

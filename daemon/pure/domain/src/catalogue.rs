@@ -101,7 +101,7 @@ impl Catalogue {
             let unique = by_id.get(offer.info.id.as_str()).is_none_or(|offers| offers.len() == 1);
             let clash = config.aliases.iter().any(|alias| alias.name == offer.info.id);
             let qualified = format!("{}/{}", offer.upstream, offer.info.id);
-            let id = if unique && !clash { offer.info.id.clone() } else { qualified.clone() };
+            let id = if unique && !clash && !offer.named_only { offer.info.id.clone() } else { qualified.clone() };
             let target = Target { upstream: offer.upstream.to_owned(), model: offer.info.id.clone() };
             catalogue.listed.push(Listed { id, upstream: offer.upstream.to_owned(), info: offer.info.clone() });
             // The loopback is reached under its own name only, so that nobody lands there by chance.
@@ -282,7 +282,7 @@ mod tests {
         let (config, listings) = house();
         let catalogue = Catalogue::build(&config, &listings);
         let ids: Vec<_> = catalogue.listed().iter().map(|listed| listed.id.as_str()).collect();
-        assert_eq!(ids, ["fast", "echo", "gpu/qwen", "llama3:latest", "mac/qwen", "only-here"]);
+        assert_eq!(ids, ["fast", "gpu/qwen", "llama3:latest", "loopback/echo", "mac/qwen", "only-here"]);
     }
 
     #[test]

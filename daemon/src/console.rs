@@ -1,0 +1,69 @@
+//! What the console's pages ask of the house.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use domain::upstream::{Upstream, UpstreamKind};
+use webui::{Console, ModelRow, Overview, UpstreamRow, UpstreamState};
+
+use crate::live::{self, Live};
+use crate::metrics::Metrics;
+
+/// The house as the console sees it.
+pub(crate) struct House {
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    base_urls: Vec<String>,
+}
+
+impl House {
+    /// `base_urls` are those of the endpoint as clients write them, the best one first.
+    pub(crate) fn new(live: Arc<Live>, metrics: Arc<Metrics>, started: Instant, base_urls: Vec<String>) -> Self {
+        Self { live, metrics, started, base_urls }
+    }
+}
+
+impl Console for House {
+    fn overview(&self) -> Overview {
+        let snapshot = self.live.now();
+        let config = self.live.config_state();
+        let upstreams = snapshot.upstreams.iter().filter_map(|state| {
+            let upstream = snapshot.config.upstream(&state.name)?;
+            Some(row(upstream, state))
+        });
+        let models = snapshot.catalogue.listed().iter().map(|listed| ModelRow {
+            id: listed.id.clone(),
+            upstream: listed.upstream.clone(),
+            context_tokens: listed.info.context_tokens,
+            chat: listed.info.capabilities.chat,
+        });
+        let count = |gauge: i64| u64::try_from(gauge).unwrap_or(0);
+        Overview {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.started.elapsed(),
+            base_urls: self.base_urls.clone(),
+            upstreams: upstreams.collect(),
+            models: models.collect(),
+            in_flight: count(self.metrics.in_flight.get()),
+            waiting: count(self.metrics.waiting.get()),
+            revision: config.revision,
+            config_problem: config.problem.clone(),
+            restart_needed: config.restart_needed.iter().map(|&key| key.to_owned()).collect(),
+        }
+    }
+}
+
+fn row(upstream: &Upstream, state: &live::UpstreamState) -> UpstreamRow {
+    let place = if upstream.kind == UpstreamKind::Loopback { "built in" } else { &upstream.origin };
+    UpstreamRow {
+        name: upstream.name.clone(),
+        kind: upstream.kind.name().to_owned(),
+        where_: place.to_owned(),
+        state: match &state.error {
+            _ if !state.asked => UpstreamState::Asking,
+            Some(reason) => UpstreamState::Silent { reason: reason.clone() },
+            None => UpstreamState::Answers { models: u64::try_from(state.models).unwrap_or(u64::MAX) },
+        },
+    }
+}

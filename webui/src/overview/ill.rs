@@ -1,0 +1,56 @@
+//! What is ill, and what to do about it.
+
+use crate::facts::{Overview, UpstreamState};
+use crate::texts;
+
+/// One thing that needs a person.
+pub(super) struct Ill {
+    /// Class of the style sheet: `bad` or `warn`.
+    pub(super) tone: &'static str,
+    pub(super) what: String,
+    /// In the words of the part that failed; may be several lines.
+    pub(super) why: String,
+    pub(super) remedy: String,
+}
+
+/// Everything that needs a person, the worst first.
+pub(super) fn all(house: &Overview) -> Vec<Ill> {
+    let mut ills = Vec::new();
+    if let Some(problem) = &house.config_problem {
+        ills.push(Ill {
+            tone: "bad",
+            what: texts::CONFIG_REFUSED.to_owned(),
+            why: problem.trim().to_owned(),
+            remedy: texts::config_refused_remedy(house.revision),
+        });
+    }
+    for row in &house.upstreams {
+        if let UpstreamState::Silent { reason } = &row.state {
+            ills.push(Ill {
+                tone: "bad",
+                what: texts::silent(&row.name),
+                why: reason.clone(),
+                remedy: texts::silent_remedy(&row.where_),
+            });
+        }
+    }
+    for row in &house.upstreams {
+        if row.state == (UpstreamState::Answers { models: 0 }) {
+            ills.push(Ill {
+                tone: "warn",
+                what: texts::offers_nothing(&row.name),
+                why: String::new(),
+                remedy: texts::OFFERS_NOTHING_REMEDY.to_owned(),
+            });
+        }
+    }
+    if !house.restart_needed.is_empty() {
+        ills.push(Ill {
+            tone: "warn",
+            what: texts::RESTART_NEEDED.to_owned(),
+            why: house.restart_needed.join("\n"),
+            remedy: texts::RESTART_REMEDY.to_owned(),
+        });
+    }
+    ills
+}

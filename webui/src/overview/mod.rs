@@ -1,0 +1,68 @@
+//! The overview: the URL to paste, whether the upstreams answer, what is ill and what to do.
+
+mod curl;
+mod ill;
+mod verdict;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use askama::Template;
+
+use crate::facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
+use crate::{assets, texts};
+use ill::Ill;
+use verdict::Verdict;
+
+/// Rows of the models table that are shown before it must be unfolded.
+const MODELS_AT_ONCE: usize = 15;
+
+#[derive(Template)]
+#[template(path = "overview/page.html")]
+struct Page<'a> {
+    style: &'a str,
+    icon: &'a str,
+    uptime: String,
+    house: &'a Overview,
+    verdict: Verdict,
+    ills: Vec<Ill>,
+    /// The best URL of the endpoint.
+    base_url: Option<&'a str>,
+    other_urls: Vec<&'a str>,
+    /// Whether nobody has been set up who could answer.
+    first_steps: bool,
+    curl: Option<String>,
+    models: &'a [ModelRow],
+    more_models: &'a [ModelRow],
+}
+
+/// `GET /`.
+pub(crate) fn page(house: &Overview) -> HttpResponse {
+    match Page::new(house).render() {
+        Ok(html) => HttpResponse::Ok().content_type(ContentType::html()).body(html),
+        Err(_) => HttpResponse::InternalServerError().body(texts::PAGE_FAILED),
+    }
+}
+
+impl<'a> Page<'a> {
+    fn new(house: &'a Overview) -> Self {
+        let mut urls = house.base_urls.iter().map(|url| url.trim_end_matches('/'));
+        let base_url = urls.next();
+        // One row more is not worth a fold.
+        let at_once = if house.models.len() <= MODELS_AT_ONCE + 1 { house.models.len() } else { MODELS_AT_ONCE };
+        let (models, more_models) = house.models.split_at(at_once);
+        Self {
+            style: assets::STYLE.path(),
+            icon: assets::ICON.path(),
+            uptime: texts::uptime(house.uptime),
+            verdict: Verdict::of(house),
+            ills: ill::all(house),
+            base_url,
+            other_urls: urls.collect(),
+            first_steps: house.upstreams.iter().all(UpstreamRow::is_loopback),
+            curl: base_url.and_then(|url| curl::line(url, house)),
+            models,
+            more_models,
+            house,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The pages as a browser gets them, through a console that knows one house.
+
+mod houses;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, StatusCode};
+use actix_web::test::{self as service, TestRequest};
+use actix_web::{App, rt, web};
+
+use crate::{Console, Overview, assets, pages};
+
+struct Fake(Overview);
+
+impl Console for Fake {
+    fn overview(&self) -> Overview {
+        self.0.clone()
+    }
+}
+
+struct Got {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Got {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+fn ask(house: Overview, request: TestRequest) -> Got {
+    rt::System::new().block_on(async move {
+        let app = App::new().app_data(web::Data::new(Fake(house))).configure(pages::<Fake>);
+        let app = service::init_service(app).await;
+        let response = service::call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = String::from_utf8_lossy(&service::read_body(response).await).into_owned();
+        Got { status, headers, body }
+    })
+}
+
+fn get(house: Overview, path: &str) -> Got {
+    ask(house, TestRequest::get().uri(path).insert_header(("Host", "127.0.0.1:8485")))
+}
+
+/// The overview without what changes whenever a file does.
+fn overview(house: Overview) -> String {
+    let got = get(house, "/");
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(got.header("Content-Type"), "text/html; charset=utf-8");
+    got.body.replace(assets::STYLE.path(), "/assets/style.css").replace(assets::ICON.path(), "/assets/icon.svg")
+}
+
+#[test]
+fn an_empty_house_is_told_how_to_begin() {
+    insta::assert_snapshot!(overview(houses::empty()));
+}
+
+#[test]
+fn a_busy_house_shows_its_url_and_models() {
+    insta::assert_snapshot!(overview(houses::busy()));
+}
+
+#[test]
+fn a_house_on_fire_says_what_to_do() {
+    insta::assert_snapshot!(overview(houses::on_fire()));
+}
+
+#[test]
+fn hostile_texts_stay_texts() {
+    let page = overview(houses::hostile());
+    assert!(!page.contains("<script"));
+    assert!(page.contains("&#60;script&#62;"));
+    assert!(!page.contains("\"'&"), "quotes and ampersands are escaped as well");
+}
+
+#[test]
+fn every_answer_binds_the_browser() {
+    for path in ["/", "/api/v1/status", assets::STYLE.path(), assets::ICON.path(), "/nowhere", "/assets/style.css"] {
+        let got = get(houses::busy(), path);
+        let policy = got.header("Content-Security-Policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert_eq!(got.header("X-Frame-Options"), "DENY", "{path}");
+        assert_eq!(got.header("X-Content-Type-Options"), "nosniff", "{path}");
+        assert_eq!(got.header("Referrer-Policy"), "no-referrer", "{path}");
+    }
+}
+
+#[test]
+fn pages_hold_nothing_that_the_policy_forbids() {
+    for house in [houses::empty(), houses::busy(), houses::on_fire(), houses::hostile()] {
+        let page = overview(house);
+        for forbidden in ["<script", "<style", "style=\"", "onclick", "http-equiv", "src=\"http", "href=\"http"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+}
+
+#[test]
+fn assets_are_kept_and_pages_are_not() {
+    let style = get(houses::empty(), assets::STYLE.path());
+    assert_eq!(style.header("Content-Type"), "text/css; charset=utf-8");
+    assert_eq!(style.header("Cache-Control"), "public, max-age=31536000, immutable");
+    assert_eq!(get(houses::empty(), assets::ICON.path()).header("Content-Type"), "image/svg+xml");
+    for path in ["/", "/api/v1/status", "/nowhere"] {
+        assert_eq!(get(houses::empty(), path).header("Cache-Control"), "no-store", "{path}");
+    }
+}
+
+#[test]
+fn pages_are_only_read() {
+    let host = ("Host", "localhost:8485");
+    let cases = [
+        (TestRequest::with_uri("/").method(Method::HEAD), StatusCode::OK),
+        (TestRequest::with_uri("/").method(Method::POST), StatusCode::METHOD_NOT_ALLOWED),
+        (TestRequest::with_uri("/nowhere"), StatusCode::NOT_FOUND),
+    ];
+    for (request, status) in cases {
+        assert_eq!(ask(houses::empty(), request.insert_header(host)).status, status);
+    }
+}
+
+#[test]
+fn foreign_host_names_get_nothing() {
+    for path in ["/", "/api/v1/status"] {
+        let request = TestRequest::get().uri(path).insert_header(("Host", "evil.example:8485"));
+        let got = ask(houses::busy(), request);
+        assert_eq!(got.status, StatusCode::MISDIRECTED_REQUEST);
+        assert!(!got.body.contains("gpu-box"));
+        assert_eq!(got.header("X-Frame-Options"), "DENY");
+    }
+    assert_eq!(ask(houses::busy(), TestRequest::get().uri("/")).status, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[test]
+fn the_status_has_its_shape_and_can_be_read_back() {
+    let got = get(houses::on_fire(), "/api/v1/status");
+    assert_eq!(got.header("Content-Type"), "application/json");
+    let read: Overview = serde_json::from_str(&got.body).unwrap();
+    assert_eq!(read, houses::on_fire());
+    insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(&got.body).unwrap());
+}

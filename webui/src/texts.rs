@@ -1,0 +1,182 @@
+//! Every sentence that people read on the pages, so that other languages can follow.
+
+use std::time::Duration;
+
+pub(crate) const NOT_FOUND: &str = "There is no such page. The console starts at /\n";
+pub(crate) const PAGE_FAILED: &str =
+    "This page could not be made. Reload it; if it stays like this, see Airlane's log.\n";
+pub(crate) const FOREIGN_HOST: &str = "The console does not answer under this host name, so that foreign web pages \
+     cannot read it. Open it by its IP address or as localhost.\n";
+
+pub(crate) const TAGLINE: &str = "AI endpoint of this network";
+pub(crate) const RELOAD: &str = "Reload";
+pub(crate) const LOCAL_ONLY: &str = "This page answers on this machine only, until accounts exist.";
+pub(crate) const AS_JSON: &str = "Status as JSON";
+
+pub(crate) const NO_UPSTREAM: &str = "No model server yet";
+pub(crate) const NO_UPSTREAM_DETAIL: &str = "Airlane runs, but knows nobody who could answer a prompt.";
+pub(crate) const ONLY_LOOPBACK_DETAIL: &str = "Only the loopback is set up. It gives prompts back and has no model.";
+pub(crate) const ASKING: &str = "Starting";
+pub(crate) const ALL_SILENT: &str = "No upstream works";
+pub(crate) const NO_MODEL: &str = "No model to ask for";
+pub(crate) const NO_MODEL_DETAIL: &str = "The upstreams answer, but none of them offers a model.";
+pub(crate) const READY: &str = "Ready";
+
+pub(crate) const PASTE: &str = "Paste this base URL into your AI apps";
+pub(crate) const COPY_HINT: &str = "One click selects it all.";
+pub(crate) const ANTHROPIC_CLIENTS: &str = "Anthropic apps";
+pub(crate) const OLLAMA_CLIENTS: &str = "Ollama apps";
+pub(crate) const OTHER_URLS: &str = "Also at";
+
+pub(crate) const ILLS: &str = "Needs your attention";
+pub(crate) const CONFIG_REFUSED: &str = "The changed config is not in force";
+pub(crate) const RESTART_NEEDED: &str = "Some changed settings wait for a restart";
+pub(crate) const RESTART_REMEDY: &str =
+    "These settings are read at start only. Restart Airlane; requests in flight are finished first.";
+pub(crate) const OFFERS_NOTHING_REMEDY: &str =
+    "Load a model there, or look at this upstream's list of models in the config.";
+
+pub(crate) const FIRST_STEPS: &str = "Give Airlane a model";
+pub(crate) const FIRST_STEPS_LOCAL: &str = "A model server on this machine";
+pub(crate) const FIRST_STEPS_LOCAL_HOW: &str = "Start Ollama, llama.cpp, vLLM or LM Studio on its usual port. Airlane \
+     looks there from time to time and finds it by itself, unless discovery is off in the config.";
+pub(crate) const FIRST_STEPS_LAN: &str = "A model server elsewhere";
+pub(crate) const FIRST_STEPS_LAN_HOW: &str = "Add it to the config. Airlane takes it over when the file is saved.";
+pub(crate) const FIRST_STEPS_LAN_CONFIG: &str =
+    "[[upstream]]\nname = \"gpu-box\"\nkind = \"openai\"\nurl = \"http://192.168.1.20:8000\"";
+pub(crate) const FIRST_STEPS_CLOUD: &str = "A cloud";
+pub(crate) const FIRST_STEPS_CLOUD_HOW: &str = "Put its key into Airlane's environment, for example OPENAI_API_KEY, \
+     ANTHROPIC_API_KEY or OPENROUTER_API_KEY, and restart Airlane.";
+
+pub(crate) const UPSTREAMS: &str = "Upstreams";
+pub(crate) const STATE_ASKING: &str = "Being asked";
+pub(crate) const STATE_NO_MODELS: &str = "No models";
+pub(crate) const STATE_SILENT: &str = "Not working";
+
+pub(crate) const NOW: &str = "Now";
+pub(crate) const IN_FLIGHT: &str = "Being answered";
+pub(crate) const WAITING: &str = "Waiting for a slot";
+pub(crate) const UPTIME: &str = "Running for";
+pub(crate) const REVISION: &str = "Config revision";
+
+pub(crate) const TRY_IT: &str = "Try it";
+pub(crate) const TRY_IT_HOW: &str = "Paste this into a terminal.";
+
+pub(crate) const MODELS: &str = "Models";
+pub(crate) const MODEL: &str = "Model";
+pub(crate) const UPSTREAM: &str = "Upstream";
+pub(crate) const CONTEXT: &str = "Context, tokens";
+pub(crate) const NOT_TOLD: &str = "not told";
+
+pub(crate) fn ready_but(silent: &[&str]) -> String {
+    match silent {
+        [one] => format!("Ready, but {one} does not work"),
+        many => format!("Ready, but {} upstreams do not work", many.len()),
+    }
+}
+
+pub(crate) fn ready_detail(answering: usize, all: usize, models: usize) -> String {
+    let who = match (answering, all) {
+        (1, 1) => "The upstream answers".to_owned(),
+        (answering, all) if answering == all => format!("All {all} upstreams answer"),
+        (1, all) => format!("1 of {all} upstreams answers"),
+        (answering, all) => format!("{answering} of {all} upstreams answer"),
+    };
+    format!("{who}, with {}.", counted(models, "model", "models"))
+}
+
+pub(crate) fn asking_detail(all: usize) -> String {
+    format!("Asking {} for models. Reload in a moment.", counted(all, "upstream", "upstreams"))
+}
+
+pub(crate) fn no_model_left_detail(all: usize, silent: usize) -> String {
+    match (all, silent) {
+        (1, _) => "Requests fail until it is back.".to_owned(),
+        (all, silent) if all == silent => format!("Requests fail until one of the {all} is back."),
+        (all, silent) => format!("{silent} of {all} fail, and the others offer no model yet."),
+    }
+}
+
+pub(crate) fn silent(name: &str) -> String {
+    format!("{name} does not work")
+}
+
+pub(crate) fn silent_remedy(origin: &str) -> String {
+    format!("Check that {origin} is up, and its address and key in the config. Airlane keeps asking by itself.")
+}
+
+pub(crate) fn offers_nothing(name: &str) -> String {
+    format!("{name} answers, but offers no model")
+}
+
+pub(crate) fn config_refused_remedy(revision: u64) -> String {
+    format!("Revision {revision} stays in force. Correct the file and save it; “airlane check” tells every problem.")
+}
+
+pub(crate) fn state_answers(models: impl std::fmt::Display) -> String {
+    counted(models, "model", "models")
+}
+
+pub(crate) fn more_models(more: usize) -> String {
+    format!("Show {} more", counted(more, "model", "models"))
+}
+
+/// The two largest units, like `3 days 4 h`.
+pub(crate) fn uptime(uptime: Duration) -> String {
+    let s = uptime.as_secs();
+    let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{s} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{} {hours} h", counted(days, "day", "days")),
+    }
+}
+
+/// Digits in groups of three.
+pub(crate) fn grouped(number: impl std::fmt::Display) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn counted(number: impl std::fmt::Display, one: &str, many: &str) -> String {
+    let number = grouped(number);
+    let noun = if number == "1" { one } else { many };
+    format!("{number} {noun}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in
+            [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (131_072, "131,072"), (1_048_576, "1,048,576")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn uptime_has_two_units() {
+        for (s, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_600, "1 h 0 min"),
+            (86_399, "23 h 59 min"),
+            (86_400, "1 day 0 h"),
+            (273_600, "3 days 4 h"),
+        ] {
+            assert_eq!(uptime(Duration::from_secs(s)), text);
+        }
+    }
+}
