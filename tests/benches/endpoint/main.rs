@@ -74,7 +74,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         }
     }
     let airlane = match &arguments.airlane {
-        Some(path) => path.clone(),
+        // Cargo runs a bench in its package's folder; people give paths from the root.
+        Some(path) => airlane_tests::programs::repository().join(path),
         None => build()?,
     };
     let span = if arguments.quick { Duration::from_secs(2) } else { Duration::from_secs(5) };

@@ -67,6 +67,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.ended().is_some() {
+            return;
+        }
         if self.gently {
             let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         } else {

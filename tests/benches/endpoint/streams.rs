@@ -13,6 +13,9 @@ use crate::scenario::request_body;
 /// How an event with data begins, the last one excepted.
 const EVENT: &[u8] = b"data: {";
 
+/// What makes an event the first one that a person would see: the role comes before it.
+const VISIBLE: &[u8] = b"\"content\":\" token\"";
+
 /// What ends a chunked answer.
 const END: &[u8] = b"0\r\n\r\n";
 
@@ -125,11 +128,14 @@ async fn one(stream: &mut TcpStream, request: &[u8], tokens: usize, buffer: &mut
             return None;
         }
         let bytes = &buffer[..kept + length];
-        events += memchr::memmem::find_iter(bytes, EVENT).count();
-        if events > 0 && first.is_none() {
+        if first.is_some() {
+            events += memchr::memmem::find_iter(bytes, EVENT).count();
+        } else if memchr::memmem::find(bytes, VISIBLE).is_some() {
             if !bytes.starts_with(b"HTTP/1.1 200") {
                 return None;
             }
+            // Nothing was dropped so far, so these are all events from the beginning.
+            events = memchr::memmem::find_iter(bytes, EVENT).count();
             first = Some(began.elapsed());
         }
         if bytes.ends_with(END) {
