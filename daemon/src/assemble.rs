@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -37,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) started: Instant,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -51,6 +53,7 @@ impl Parts {
             clients: Clients::new(self.trust.clone()),
             clock: self.clock.clone(),
             ready: self.ready.clone(),
+            stopping: self.stopping.clone(),
         }
     }
 }
@@ -61,6 +64,7 @@ impl Parts {
 /// It cannot start, or a part without which it cannot go on has ended.
 pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let config = source.load()?;
+    raise_open_files();
     crate::logging::start(&config.log);
     let data = data_dir::open(&config.data.dir, source.file.is_some() || source.overrides.data.is_some())?;
     let metrics = Arc::new(Metrics::new());
@@ -70,9 +74,12 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         metrics,
         trust: Arc::new(Trust::default()),
         ready: Arc::new(AtomicBool::new(false)),
+        stopping: Arc::new(AtomicBool::new(false)),
         started: Instant::now(),
         clock: Arc::new(SystemClock::new()),
     });
+    // Before anybody can know of us, so that no signal finds us without an ear.
+    let mut signals = Signals::new()?;
     let servers = Servers::bind(&config, &parts)?;
     let mut tasks = Tasks::default();
     let wishes = start_tasks(&mut tasks, &source, &config, &parts, servers.addresses()).await?;
@@ -80,12 +87,20 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     parts.ready.store(true, Ordering::Relaxed);
     data.publish(&servers.endpoint_urls(), &servers.console_urls())?;
     info!(endpoint = servers.endpoint_urls().join(" "), console = servers.console_urls().join(" "), "ready");
-    let ended = wait(&mut tasks, &servers, &wishes).await;
+    let ended = wait(&mut tasks, &servers, &wishes, &mut signals).await;
     parts.ready.store(false, Ordering::Relaxed);
     data.withdraw();
-    servers.drain(&parts, config.endpoint.drain).await;
+    parts.stopping.store(true, Ordering::Relaxed);
+    servers.drain(&parts, config.endpoint.drain, signals.stop()).await;
     info!("stopped");
     ended
+}
+
+/// A stream takes two sockets, and many systems begin with 1,024: takes all that the system lets us have.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Without it we serve fewer streams at once.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Starts everything that works beside the requests.
@@ -111,17 +126,44 @@ async fn start_tasks(
     Ok(wishes)
 }
 
+/// The signals that we listen to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind, name| signal(kind).with_context(|| format!("cannot listen for {name}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
+            hang_up: listen(SignalKind::hangup(), "SIGHUP")?,
+        })
+    }
+
+    /// Waits for a wish to stop.
+    async fn stop(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {} _ = self.interrupt.recv() => {} }
+    }
+}
+
 /// Waits for the end: a signal, or the failure of a part.
-async fn wait(tasks: &mut Tasks, servers: &Servers, wishes: &mpsc::Sender<()>) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+async fn wait(
+    tasks: &mut Tasks,
+    servers: &Servers,
+    wishes: &mpsc::Sender<()>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
-            _ = terminate.recv() => { info!("SIGTERM: no further requests; waiting for those in flight"); return Ok(()); }
-            _ = interrupt.recv() => { info!("SIGINT: no further requests; waiting for those in flight"); return Ok(()); }
-            _ = hang_up.recv() => { let _ = wishes.try_send(()); }
-            name = tasks.vital_end() => bail!("the task {name:?} ended; this should not happen, please report it with the log"),
+            _ = signals.hang_up.recv() => { let _ = wishes.try_send(()); }
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            name = tasks.vital_end() => {
+                bail!("the task {name:?} ended; this should not happen, please report it with the log")
+            }
             result = servers.ended() => { result.context("a listener failed")?; bail!("a listener ended"); }
         }
     }

@@ -64,6 +64,7 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge<i64, AtomicI64>,
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
+    memory: Gauge,
 }
 
 /// What is counted when a request has ended.
@@ -82,7 +83,8 @@ pub(crate) struct Ended<'a> {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("airlane");
+        let mut whole = Registry::default();
+        let registry = whole.sub_registry_with_prefix("airlane");
         let long = || Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
         let short = || Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0]);
         let metrics = Self {
@@ -96,6 +98,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             reachable: Family::default(),
+            memory: Gauge::default(),
             registry: Registry::default(),
         };
         let seconds = || Unit::Seconds;
@@ -123,7 +126,8 @@ impl Metrics {
             "1 if the upstream answered when last asked",
             metrics.reachable.clone(),
         );
-        Self { registry, ..metrics }
+        whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
+        Self { registry: whole, ..metrics }
     }
 
     /// Counts a request that has ended.
@@ -179,9 +183,17 @@ impl Metrics {
 
     /// Everything in the text format.
     pub(crate) fn text(&self) -> String {
+        self.memory.set(resident_bytes().unwrap_or(0));
         let mut out = String::new();
         // Writing into a String does not fail.
         let _ = encode(&mut out, &self.registry);
         out
     }
+}
+
+/// Memory of this process, as the kernel tells it.
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<i64>().ok().map(|kib| kib * 1_024)
 }

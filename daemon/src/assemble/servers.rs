@@ -80,16 +80,21 @@ impl Servers {
         Ok(ended.context("a server's task failed")??)
     }
 
-    /// Lets the requests in flight end, for at most `limit`.
-    pub(super) async fn drain(self, parts: &Parts, limit: Duration) {
+    /// Lets the requests in flight end, for at most `limit` or until the owner gets impatient.
+    pub(super) async fn drain(self, parts: &Parts, limit: Duration, impatient: impl Future<Output = ()>) {
         const LOOK_EVERY: Duration = Duration::from_millis(20);
-        self.endpoint.handle.pause().await;
+        let streams = parts.metrics.in_flight.get();
+        tracing::info!(streams, "stopping: no further requests; streams in flight may end (a second signal cuts them)");
         let idle = async {
             while parts.metrics.in_flight.get() + parts.metrics.waiting.get() > 0 {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        let ended = tokio::time::timeout(limit, idle).await.is_ok();
+        let ended = tokio::select! {
+            () = idle => true,
+            () = tokio::time::sleep(limit) => false,
+            () = impatient => false,
+        };
         if !ended {
             tracing::warn!(streams = parts.metrics.in_flight.get(), "streams are cut: they did not end in time");
         }

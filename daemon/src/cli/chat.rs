@@ -32,7 +32,7 @@ pub(super) async fn run(args: &DaemonArgs, model: Option<String>, prompt: Vec<St
     let model = match model {
         Some(model) => model,
         None => {
-            match models::list(&daemon).await?.into_iter().find(|model| model.owned_by.as_deref() != Some("loopback")) {
+            match models::list(&daemon).await?.into_iter().find(|model| model.upstream.as_deref() != Some("loopback")) {
                 Some(model) => model.id,
                 None => {
                     println!("there is no model to ask; `airlane status` says which upstreams were tried");

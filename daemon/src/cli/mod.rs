@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::daemon::NotRunning;
 use crate::assemble;
 use crate::settings::{Overrides, Problems, Source};
 
@@ -120,7 +121,11 @@ pub(crate) fn main() -> ExitCode {
         Ok(Done::NothingThere) => ExitCode::from(3),
         Err(error) => {
             eprintln!("airlane: {error:#}");
-            ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
+            ExitCode::from(match () {
+                () if error.is::<Problems>() => 2,
+                () if error.is::<NotRunning>() => 3,
+                () => 1,
+            })
         }
     }
 }

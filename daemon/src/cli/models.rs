@@ -14,7 +14,7 @@ pub(super) struct List {
 pub(super) struct Model {
     pub(super) id: String,
     #[serde(default)]
-    pub(super) owned_by: Option<String>,
+    pub(super) upstream: Option<String>,
     #[serde(default)]
     pub(super) context_length: Option<u64>,
 }
@@ -29,7 +29,7 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let width = models.iter().map(|model| model.id.chars().count()).max().unwrap_or(0);
     for model in &models {
         let context = model.context_length.map(|tokens| format!("{tokens} tokens")).unwrap_or_default();
-        let line = format!("{:width$}  {:>15}  {}", model.id, context, model.owned_by.as_deref().unwrap_or_default());
+        let line = format!("{:width$}  {:>15}  {}", model.id, context, model.upstream.as_deref().unwrap_or_default());
         println!("{}", line.trim_end());
     }
     Ok(Done::Yes)

@@ -6,19 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 use webui::{Overview, UpstreamState};
 
-use super::daemon::{Daemon, NotRunning};
+use super::daemon::Daemon;
 use super::{DaemonArgs, Done};
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
-    let body = match daemon.console("/api/v1/status").await {
-        Ok(body) => body,
-        Err(error) if error.is::<NotRunning>() => {
-            println!("{error}");
-            return Ok(Done::NothingThere);
-        }
-        Err(error) => return Err(error),
-    };
+    let body = daemon.console("/api/v1/status").await?;
     let overview: Overview =
         serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
     print!("{}", text(&overview));

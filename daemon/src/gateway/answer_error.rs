@@ -38,19 +38,18 @@ pub(super) enum ServeError {
     #[error("upstream {upstream} cannot take this request: {error}")]
     NotSent { upstream: String, error: NotSent },
     /// All upstreams failed; the last one so.
-    #[error("{error}{}", others(.attempts))]
-    Call { error: Box<CallError>, attempts: u32 },
+    #[error("{error}{}", others(.before))]
+    Call { error: Box<CallError>, before: Vec<String> },
+    /// The path is there, but not for this method.
+    #[error("{path} cannot be called with {method}")]
+    NoSuchMethod { method: String, path: String },
     /// There is no such path.
     #[error("there is no {method} {path} here")]
     NoSuchPath { method: String, path: String },
 }
 
-fn others(attempts: &u32) -> String {
-    match attempts {
-        0 | 1 => String::new(),
-        2 => " (one other upstream failed before)".to_owned(),
-        more => format!(" ({} other upstreams failed before)", more - 1),
-    }
+fn others(before: &[String]) -> String {
+    if before.is_empty() { String::new() } else { format!(" (failed before: {})", before.join("; ")) }
 }
 
 impl ServeError {
@@ -64,6 +63,7 @@ impl ServeError {
             Self::Refused(refusal) => refusal.kind(),
             Self::NotSent { .. } => "not_carried",
             Self::Call { error, .. } => error.kind(),
+            Self::NoSuchMethod { .. } => "no_such_method",
             Self::NoSuchPath { .. } => "no_such_path",
         }
     }
@@ -92,7 +92,9 @@ impl ServeError {
                 Refusal::NoModelNamed | Refusal::CannotServe { .. } => {
                     (FailureKind::InvalidRequest, None, word("model"))
                 }
-                Refusal::Busy { .. } | Refusal::QueueFull { .. } => (FailureKind::Overloaded, None, None),
+                Refusal::Busy { .. } | Refusal::QueueFull { .. } | Refusal::Stopping { .. } => {
+                    (FailureKind::Overloaded, None, None)
+                }
                 Refusal::PublicAddress | Refusal::ForeignHost { .. } => (FailureKind::Permission, None, None),
             },
             Self::Call { error, .. } => match &error.fault {
@@ -103,7 +105,8 @@ impl ServeError {
                     (error.failure_kind(), word("upstream_error"), None)
                 }
             },
-            Self::NoSuchPath { .. } => (FailureKind::NotFound, None, None),
+            Self::NoSuchMethod { .. } => (FailureKind::InvalidRequest, word("method_not_allowed"), None),
+            Self::NoSuchPath { .. } => (FailureKind::NotFound, word("unknown_url"), None),
         }
     }
 
@@ -125,6 +128,7 @@ impl ServeError {
             | Self::Encoding(_)
             | Self::BrokenBody(_)
             | Self::NotSent { .. }
+            | Self::NoSuchMethod { .. }
             | Self::NoSuchPath { .. } => None,
         }
     }
@@ -144,7 +148,14 @@ pub(super) fn dialect_of(path: &str) -> Dialect {
 /// The error in the client's dialect.
 pub(super) fn respond(error: &ServeError, dialect: Dialect, request_id: Option<&str>) -> HttpResponse {
     let body = error.body(request_id);
-    let mut response = HttpResponse::build(status(body.kind, dialect));
+    let status = if matches!(error, ServeError::SlowBody { .. }) {
+        StatusCode::REQUEST_TIMEOUT
+    } else if matches!(error, ServeError::NoSuchMethod { .. }) {
+        StatusCode::METHOD_NOT_ALLOWED
+    } else {
+        status(body.kind, dialect)
+    };
+    let mut response = HttpResponse::build(status);
     response.insert_header((CONTENT_TYPE, "application/json"));
     if let Some(id) = request_id {
         response.insert_header(("x-request-id", id));

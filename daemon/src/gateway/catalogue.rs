@@ -11,7 +11,7 @@ use domain::surface::Dialect;
 use wire::json::Object;
 
 use super::answer_error::{ServeError, respond};
-use super::{Gateway, guard, read};
+use super::{Gateway, forward, guard, read};
 use crate::live::Snapshot;
 
 /// The Ollama version whose API this is: clients refuse to talk to older ones.
@@ -25,10 +25,13 @@ pub(super) async fn openai_or_anthropic_list(request: HttpRequest) -> HttpRespon
         Err(error) => return respond(&error, dialect, None),
     };
     let listed = snapshot.catalogue.listed();
-    json(match dialect {
-        Dialect::Anthropic => wire::anthropic::models::encode_list(listed),
-        Dialect::Openai | Dialect::Ollama => wire::openai::models::encode_list(listed),
-    })
+    json(
+        &request,
+        match dialect {
+            Dialect::Anthropic => wire::anthropic::models::encode_list(listed),
+            Dialect::Openai | Dialect::Ollama => wire::openai::models::encode_list(listed),
+        },
+    )
 }
 
 /// `GET /v1/models/{id}`
@@ -37,10 +40,13 @@ pub(super) async fn openai_or_anthropic_one(request: HttpRequest, id: web::Path<
     let found = enter(&request).and_then(|(_, snapshot)| find(&snapshot, &id));
     match found {
         Err(error) => respond(&error, dialect, None),
-        Ok(listed) => json(match dialect {
-            Dialect::Anthropic => wire::anthropic::models::encode_one(&listed),
-            Dialect::Openai | Dialect::Ollama => wire::openai::models::encode_one(&listed),
-        }),
+        Ok(listed) => json(
+            &request,
+            match dialect {
+                Dialect::Anthropic => wire::anthropic::models::encode_one(&listed),
+                Dialect::Openai | Dialect::Ollama => wire::openai::models::encode_one(&listed),
+            },
+        ),
     }
 }
 
@@ -50,14 +56,14 @@ pub(super) async fn ollama_root() -> HttpResponse {
 }
 
 /// `GET /api/version`
-pub(super) async fn ollama_version() -> HttpResponse {
-    json(format!("{{\"version\":\"{OLLAMA_VERSION}\"}}").into_bytes())
+pub(super) async fn ollama_version(request: HttpRequest) -> HttpResponse {
+    json(&request, format!("{{\"version\":\"{OLLAMA_VERSION}\"}}").into_bytes())
 }
 
 /// `GET /api/tags`
 pub(super) async fn ollama_tags(request: HttpRequest) -> HttpResponse {
     match enter(&request) {
-        Ok((_, snapshot)) => json(wire::ollama::models::encode_tags(snapshot.catalogue.listed())),
+        Ok((_, snapshot)) => json(&request, wire::ollama::models::encode_tags(snapshot.catalogue.listed())),
         Err(error) => respond(&error, Dialect::Ollama, None),
     }
 }
@@ -68,7 +74,7 @@ pub(super) async fn ollama_ps(request: HttpRequest) -> HttpResponse {
         Ok((_, snapshot)) => {
             let listed = snapshot.catalogue.listed().iter();
             let loaded: Vec<Listed> = listed.filter(|listed| listed.info.loaded == Some(true)).cloned().collect();
-            json(wire::ollama::models::encode_ps(&loaded))
+            json(&request, wire::ollama::models::encode_ps(&loaded))
         }
         Err(error) => respond(&error, Dialect::Ollama, None),
     }
@@ -77,7 +83,7 @@ pub(super) async fn ollama_ps(request: HttpRequest) -> HttpResponse {
 /// `POST /api/show`
 pub(super) async fn ollama_show(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     match show(&request, payload).await {
-        Ok(listed) => json(wire::ollama::models::encode_show(&listed)),
+        Ok(listed) => json(&request, wire::ollama::models::encode_show(&listed)),
         Err(error) => respond(&error, Dialect::Ollama, None),
     }
 }
@@ -114,6 +120,10 @@ fn list_dialect(request: &HttpRequest) -> Dialect {
     if request.headers().contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::Openai }
 }
 
-fn json(body: Vec<u8>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(body)
+fn json(request: &HttpRequest, body: Vec<u8>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some(gateway) = request.app_data::<Rc<Gateway>>() {
+        response.insert_header(("x-request-id", forward::request_id_or_new(request.headers(), gateway)));
+    }
+    response.content_type("application/json").body(body)
 }

@@ -38,6 +38,8 @@ pub(super) struct Job {
     /// All legs failed once and are tried again.
     second_round: bool,
     failure: Option<ServeError>,
+    /// What failed before, in few words.
+    before: Vec<String>,
 }
 
 /// An upstream that has accepted the request.
@@ -77,6 +79,7 @@ impl Job {
             next: 0,
             second_round: false,
             failure: None,
+            before: Vec::new(),
         }
     }
 
@@ -136,7 +139,9 @@ impl Job {
         self.gateway.metrics.failed(&error.upstream, error.kind());
         let may_retry = error.may_retry();
         debug!(request.id = %self.request_id, upstream = %error.upstream, kind = error.kind(), error = %error, "attempt failed");
-        let error = ServeError::Call { error: Box::new(error), attempts: self.settlement.attempts };
+        let short = format!("{} ({})", error.upstream, error.kind());
+        let error = ServeError::Call { error: Box::new(error), before: self.before.clone() };
+        self.before.push(short);
         if may_retry {
             self.failure = Some(error);
             return Ok(());
@@ -182,12 +187,11 @@ impl Job {
             headers: forward::headers(&self.request, &self.request_id, leg.far.dialect()),
             stream: self.ask.stream,
         };
-        let attempts = self.settlement.attempts;
         self.gateway
             .clients
             .call(upstream, outbound)
             .await
-            .map_err(|error| ServeError::Call { error: Box::new(error), attempts })
+            .map_err(|error| ServeError::Call { error: Box::new(error), before: Vec::new() })
     }
 
     /// Metrics name only models that are known, so that clients cannot make up labels.
@@ -202,6 +206,9 @@ impl Job {
 
     /// An error of an upstream of this job.
     pub(super) fn call_error(&self, live: &Live, fault: Fault) -> CallError {
-        CallError { upstream: live.leg.target.upstream.clone(), fault }
+        match self.snapshot.config.upstream(&live.leg.target.upstream) {
+            Some(upstream) => CallError::new(upstream, fault),
+            None => CallError { upstream: live.leg.target.upstream.clone(), fault },
+        }
     }
 }

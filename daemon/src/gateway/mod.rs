@@ -15,6 +15,7 @@ mod serve;
 mod settle;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::edges::Clock;
 use crate::live::Live;
@@ -32,5 +33,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
+    /// Set when upstreams have been asked for the first time; cleared at the end.
+    pub(crate) ready: Arc<AtomicBool>,
+    /// Set at the end: new requests are told to come back.
+    pub(crate) stopping: Arc<AtomicBool>,
 }

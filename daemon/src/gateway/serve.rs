@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use domain::config::Endpoint;
+use domain::refusal::Refusal;
 use domain::surface::{Dialect, Surface};
 use wire::exchange::{Ask, answer};
 
@@ -20,16 +22,19 @@ use crate::upstreams::Fault;
 /// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
 pub(super) const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// When to come back to a daemon that stops: a restart takes no longer.
+const RETRY_AFTER_STOP: Duration = Duration::from_secs(2);
+
 /// Serves one request.
 pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let started = Instant::now();
     let Some(gateway) = request.app_data::<Rc<Gateway>>().cloned() else {
         return HttpResponse::InternalServerError().finish();
     };
-    let request_id = forward::request_id(request.headers()).unwrap_or_else(|| gateway.clock.unique());
+    let request_id = forward::request_id_or_new(request.headers(), &gateway);
     let snapshot = gateway.live.now();
     let mut settlement = Settlement::new(gateway.metrics.clone(), &request_id, surface, started);
-    let served = match read_ask(&snapshot.config.endpoint, surface, &request, payload).await {
+    let served = match read_ask(&gateway, &snapshot.config.endpoint, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
             let job = Job::new(gateway, snapshot, request, request_id.clone(), ask, settlement);
@@ -45,11 +50,15 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
 
 /// Lets the request in and reads it.
 async fn read_ask(
+    gateway: &Gateway,
     endpoint: &Endpoint,
     surface: Surface,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<Ask, ServeError> {
+    if gateway.stopping.load(Ordering::Relaxed) {
+        return Err(Refusal::Stopping { retry_after: RETRY_AFTER_STOP }.into());
+    }
     guard::check(request, endpoint)?;
     let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
     Ok(Ask::read(surface, &body)?)

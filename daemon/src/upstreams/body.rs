@@ -46,7 +46,11 @@ impl ReplyBody {
     ) -> Result<Self, Fault> {
         let source = match encoding.map(str::trim) {
             None | Some("" | "identity") => Source::Plain(body),
-            Some("gzip" | "x-gzip") => Source::Made(Box::pin(ReaderStream::new(GzipDecoder::new(reader(body))))),
+            Some("gzip" | "x-gzip") => {
+                let mut unpacked = GzipDecoder::new(reader(body));
+                unpacked.multiple_members(true);
+                Source::Made(Box::pin(ReaderStream::new(unpacked)))
+            }
             Some("deflate") => Source::Made(Box::pin(ReaderStream::new(ZlibDecoder::new(reader(body))))),
             Some(other) => {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::secret::Secret;
 use domain::upstream::{Upstream, UpstreamKind};
 use http_body_util::Full;
 use hyper::header::{
@@ -68,6 +69,9 @@ pub(crate) enum Fault {
     NotAnAnswer(String),
 }
 
+/// What stands in the place of a secret.
+const REDACTED: &str = "[secret]";
+
 impl From<BadAnswer> for Fault {
     fn from(bad: BadAnswer) -> Self {
         match bad {
@@ -85,6 +89,13 @@ impl fmt::Display for CallError {
             Fault::Timeout { waiting_for, waited } => {
                 write!(formatter, "upstream {name} gave no {waiting_for} within {} s", waited.as_secs())
             }
+            Fault::Status { status: 401 | 403, failure, .. } => {
+                write!(
+                    formatter,
+                    "upstream {name} refuses Airlane's own key for it, which the owner must put right: {}",
+                    failure.message
+                )
+            }
             Fault::Status { status, failure, .. } if failure.message.is_empty() => {
                 write!(formatter, "upstream {name} answered with status {status}")
             }
@@ -99,7 +110,17 @@ impl fmt::Display for CallError {
 }
 
 impl CallError {
-    pub(crate) fn new(upstream: &Upstream, fault: Fault) -> Self {
+    /// A failure of `upstream`. Its words are told to clients and logs, so secrets that it repeats are taken out.
+    pub(crate) fn new(upstream: &Upstream, mut fault: Fault) -> Self {
+        if let Fault::Status { failure, .. } | Fault::Reported(failure) = &mut fault {
+            let secrets = upstream.key.iter().chain(upstream.headers.iter().map(|(_, value)| value));
+            for secret in secrets.map(Secret::reveal).filter(|secret| !secret.is_empty()) {
+                failure.message = failure.message.replace(secret, REDACTED);
+                for text in [&mut failure.code, &mut failure.param].into_iter().flatten() {
+                    *text = text.replace(secret, REDACTED);
+                }
+            }
+        }
         Self { upstream: upstream.name.clone(), fault }
     }
 
@@ -237,8 +258,9 @@ fn secret_value(text: &str) -> Result<HeaderValue, &'static str> {
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
+    // Servers that stream under a wrong name are believed; JSON and pages are no streams.
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.starts_with("text/event-stream") || kind.starts_with("application/x-ndjson")
+    !kind.starts_with("application/json") && !kind.starts_with("text/html")
 }
 
 /// Largest error body that is read.

@@ -42,6 +42,12 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The daemon stops.
+    #[error("Airlane is stopping; its successor answers in a moment")]
+    Stopping {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The address is not one of the LAN.
     #[error("requests from public addresses are refused; the owner can allow this one under [endpoint] allow_networks")]
     PublicAddress,
@@ -63,6 +69,7 @@ impl Refusal {
             Self::CannotServe { .. } => "cannot_serve",
             Self::Busy { .. } => "busy",
             Self::QueueFull { .. } => "queue_full",
+            Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
         }
@@ -72,7 +79,9 @@ impl Refusal {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after, .. } | Self::QueueFull { retry_after, .. } => Some(*retry_after),
+            Self::Busy { retry_after, .. } | Self::QueueFull { retry_after, .. } | Self::Stopping { retry_after } => {
+                Some(*retry_after)
+            }
             Self::UnknownModel { .. }
             | Self::NoModelNamed
             | Self::CannotServe { .. }

@@ -93,6 +93,8 @@ pub(super) fn of_value(kind: FailureKind, value: &Value) -> Option<UpstreamFailu
 
 fn refined(kind: FailureKind, message: &str, words: &Words<'_>) -> UpstreamFailure {
     let by_words = [words.code, words.kind].into_iter().flatten().find_map(of_word);
+    // Anthropic's word for everything below 500 says less than a status of its own.
+    let by_words = by_words.filter(|word| *word != FailureKind::InvalidRequest);
     let kind = of_message(kind, message).or(by_words).unwrap_or(kind);
     UpstreamFailure {
         code: words.code.map(str::to_owned),

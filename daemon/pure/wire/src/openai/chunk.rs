@@ -105,9 +105,10 @@ impl ChunkWriter {
 
 /// Writes the event that ends a stream with an error: the SDKs raise their API error on it. No `[DONE]` follows.
 pub(super) fn fail(error: &ErrorBody, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"data: ");
-    out.extend_from_slice(&error::encode(error));
-    out.extend_from_slice(b"\n\n");
+    // The choice is for clients that look at nothing else.
+    let choices = serde_json::json!([{ "index": 0, "delta": {}, "finish_reason": "error" }]);
+    let event = serde_json::json!({ "error": error::value(error), "choices": choices });
+    out.extend_from_slice(format!("data: {event}\n\n").as_bytes());
 }
 
 /// Writes a comment that keeps the connection alive; every client passes it over.

@@ -13,11 +13,13 @@ pub fn encode(error: &ErrorBody) -> Vec<u8> {
 /// The inner object of the envelope, with this dialect's usual code where none is given.
 pub(super) fn value(error: &ErrorBody) -> Value {
     let (kind, usual) = words(error.kind);
+    // Clients look for this one word to shorten their conversation, whatever the server's own word was.
+    let own = error.code.as_deref().filter(|_| error.kind != FailureKind::ContextLength);
     json!({
         "message": error.message,
         "type": kind,
         "param": error.param,
-        "code": error.code.as_deref().or(usual),
+        "code": own.or(usual),
     })
 }
 

@@ -189,6 +189,7 @@ fn entry(model: &Listed) -> Value {
     map.insert("id".to_owned(), model.id.as_str().into());
     map.insert("object".to_owned(), "model".into());
     map.insert("created".to_owned(), info.created_s.unwrap_or(0).into());
+    map.insert("upstream".to_owned(), model.upstream.as_str().into());
     map.insert("owned_by".to_owned(), info.owned_by.as_deref().unwrap_or(&model.upstream).into());
     put(&mut map, "name", info.display_name.clone());
     put(&mut map, "context_length", info.context_tokens);
@@ -294,7 +295,7 @@ mod tests {
         ];
         insta::assert_snapshot!(
             String::from_utf8(encode_list(&listed)).unwrap(),
-            @r#"{"object":"list","data":[{"id":"gpu/q","object":"model","created":0,"owned_by":"gpu","name":"Q","context_length":4096,"max_model_len":4096,"architecture":{"input_modalities":["text"],"output_modalities":["text"]},"supported_parameters":["tools","tool_choice"],"status":{"value":"loaded"}},{"id":"fast","object":"model","created":0,"owned_by":"airlane"}]}"#
+            @r#"{"object":"list","data":[{"id":"gpu/q","object":"model","created":0,"upstream":"gpu","owned_by":"gpu","name":"Q","context_length":4096,"max_model_len":4096,"architecture":{"input_modalities":["text"],"output_modalities":["text"]},"supported_parameters":["tools","tool_choice"],"status":{"value":"loaded"}},{"id":"fast","object":"model","created":0,"upstream":"airlane","owned_by":"airlane"}]}"#
         );
         let back = decode(&encode_list(&listed)).unwrap();
         assert_eq!((back[0].capabilities.tools, back[0].capabilities.vision), (Some(true), Some(false)));

@@ -289,7 +289,7 @@ fn an_error_ends_the_stream() {
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
     : ping
 
-    data: {"error":{"message":"gpu-box went away","type":"server_error","param":null,"code":"upstream_error"}}
+    data: {"error":{"message":"gpu-box went away","type":"server_error","param":null,"code":"upstream_error"},"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}
 
     "#);
 }
