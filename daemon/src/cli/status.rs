@@ -11,7 +11,11 @@ use super::{DaemonArgs, Done};
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
-    let body = daemon.console("/api/v1/status").await?;
+    let Some(body) = daemon.console("/api/v1/status").await? else {
+        daemon.get("/readyz").await?;
+        println!("airlane at {} is ready; run `airlane status` on its own machine for the rest", daemon.url());
+        return Ok(Done::Yes);
+    };
     let overview: Overview =
         serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
     print!("{}", text(&overview));
