@@ -22,6 +22,8 @@ pub(crate) struct ReplyBody {
     /// When the next byte must be there. The first one may take as long as the prompt is long.
     deadline: Instant,
     idle_timeout: Duration,
+    /// What [`ReplyBody::collect`] has so far: the first chunk alone, or all of them.
+    first: Bytes,
     collected: BytesMut,
 }
 
@@ -56,7 +58,7 @@ impl ReplyBody {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));
             }
         };
-        Ok(Self { source, deadline: first_byte, idle_timeout, collected: BytesMut::new() })
+        Ok(Self { source, deadline: first_byte, idle_timeout, first: Bytes::new(), collected: BytesMut::new() })
     }
 
     /// A body that is made here.
@@ -64,7 +66,13 @@ impl ReplyBody {
         // Far enough: what is made here comes or ends.
         let idle_timeout = Duration::from_secs(86_400);
         let source = Source::Made(Box::pin(chunks.map(Ok)));
-        Self { source, deadline: Instant::now() + idle_timeout, idle_timeout, collected: BytesMut::new() }
+        Self {
+            source,
+            deadline: Instant::now() + idle_timeout,
+            idle_timeout,
+            first: Bytes::new(),
+            collected: BytesMut::new(),
+        }
     }
 
     /// The next chunk; `None` at the proper end. Waits for ever: see [`ReplyBody::deadline`]. Safe to drop and call
@@ -110,15 +118,19 @@ impl ReplyBody {
     /// It is larger than `bytes_max`, or its end never comes.
     pub(crate) async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Fault> {
         while let Some(chunk) = self.chunk().await? {
-            if self.collected.len() + chunk.len() > bytes_max {
+            if self.collected.len() + self.first.len() + chunk.len() > bytes_max {
                 return Err(Fault::NotAnAnswer(format!("its body is larger than {bytes_max} bytes")));
             }
             // The usual answer comes in one chunk and is taken over without copying.
-            if self.collected.is_empty() {
-                self.collected = BytesMut::from(chunk);
+            if self.first.is_empty() && self.collected.is_empty() {
+                self.first = chunk;
             } else {
+                self.collected.extend_from_slice(&std::mem::take(&mut self.first));
                 self.collected.extend_from_slice(&chunk);
             }
+        }
+        if self.collected.is_empty() {
+            return Ok(std::mem::take(&mut self.first));
         }
         Ok(self.collected.split().freeze())
     }
