@@ -1,4 +1,4 @@
-//! The configuration in force. It comes from a [`Draft`] by [`check`] only, so it is always whole and valid.
+//! The configuration in force. It comes from a [`Draft`] by [`check()`] only, so it is always whole and valid.
 
 mod check;
 mod draft;
