@@ -63,6 +63,13 @@ pub fn is_local_host(host: &str, names: &[String]) -> bool {
         || names.iter().any(|name| name.eq_ignore_ascii_case(&host))
 }
 
+/// Whether a server of this name or address, without a port, stands in the house: a private address, or a name that only
+/// a local resolver can give.
+#[must_use]
+pub fn is_in_house(host: &str) -> bool {
+    host.parse::<IpAddr>().map_or_else(|_| is_local_host(host, &[]), |address| is_private(address.to_canonical()))
+}
+
 fn without_port(host: &str) -> &str {
     if let Some(rest) = host.strip_prefix('[') {
         return rest.split(']').next().unwrap_or(rest);
@@ -76,6 +83,22 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_of_the_house() {
+        for (host, want) in [
+            ("192.168.1.20", true),
+            ("127.0.0.1", true),
+            ("fd00::1", true),
+            ("gpu-box", true),
+            ("gpu-box.lan", true),
+            ("8.8.8.8", false),
+            ("2001:db8::1", false),
+            ("api.openai.com", false),
+        ] {
+            assert_eq!(is_in_house(host), want, "{host}");
+        }
+    }
 
     #[test]
     fn the_lan_may_and_the_internet_may_not() {

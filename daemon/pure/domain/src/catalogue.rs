@@ -29,6 +29,40 @@ pub struct ModelInfo {
     pub quantization: Option<String>,
     /// Whether it is in memory.
     pub loaded: Option<bool>,
+    /// Requests that the server answers at once.
+    pub slots: Option<u32>,
+    /// What it costs.
+    pub price: Option<Price>,
+}
+
+/// What tokens cost, in micro-dollars per million.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Price {
+    /// Tokens of prompts.
+    pub prompt_micros: u64,
+    /// Tokens of answers.
+    pub output_micros: u64,
+}
+
+impl Price {
+    /// What a request costs, in micro-dollars, rounded up.
+    #[must_use]
+    pub fn of(self, prompt_tokens: u64, output_tokens: u64) -> u64 {
+        let part = |tokens: u64, micros: u64| u128::from(tokens) * u128::from(micros);
+        let micros = part(prompt_tokens, self.prompt_micros) + part(output_tokens, self.output_micros);
+        u64::try_from(micros.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+impl std::fmt::Display for Price {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cents = |micros: u64| (micros / 1_000_000, micros / 10_000 % 100);
+        let ((prompt, prompt_cents), (output, output_cents)) = (cents(self.prompt_micros), cents(self.output_micros));
+        write!(
+            formatter,
+            "{prompt}.{prompt_cents:02} USD per million tokens of prompt, {output}.{output_cents:02} of answer"
+        )
+    }
 }
 
 /// What a model can do, as far as its upstream tells.
@@ -262,6 +296,7 @@ mod tests {
             aliases: vec![Alias {
                 name: "fast".to_owned(),
                 models: vec!["gpu/qwen".to_owned(), "cloud/big".to_owned(), "mac/none".to_owned()],
+                ..Alias::default()
             }],
             ..Config::default()
         };
@@ -316,6 +351,15 @@ mod tests {
         assert_eq!(targets(&catalogue.find("qwen")), ["mac qwen"]);
         assert_eq!(targets(&catalogue.find("extra")), ["gpu extra"]);
         assert!(catalogue.line("gpu/qwen").is_none());
+    }
+
+    #[test]
+    fn prices_are_whole_micro_dollars_and_round_up() {
+        let price = Price { prompt_micros: 3_000_000, output_micros: 15_000_000 };
+        assert_eq!((price.of(1_000, 100), price.of(0, 0)), (4_500, 0));
+        assert_eq!(Price { prompt_micros: 1, output_micros: 0 }.of(1, 0), 1);
+        assert_eq!(Price { prompt_micros: u64::MAX, output_micros: u64::MAX }.of(u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(price.to_string(), "3.00 USD per million tokens of prompt, 15.00 of answer");
     }
 
     #[test]

@@ -5,9 +5,16 @@
 pub mod access;
 pub mod catalogue;
 pub mod config;
+pub mod dispatch;
+pub mod health;
+pub mod lane;
+pub mod moment;
+pub mod pace;
+pub mod places;
 pub mod refusal;
 pub mod route;
 pub mod secret;
+pub mod sessions;
 pub mod surface;
 pub mod upstream;
 pub mod usage;

@@ -42,6 +42,34 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The queue is so long that waiting makes no sense.
+    #[error("Airlane is busy: {waiting} requests are waiting, and this one would wait for about {} s", .wait.as_secs())]
+    LongQueue {
+        /// Requests that wait.
+        waiting: usize,
+        /// The predicted wait.
+        wait: Duration,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Everyone who could answer wants a pause.
+    #[error("upstream {upstream} asked for a pause, and nobody else offers this; try again in {} s", .retry_after.as_secs().max(1))]
+    RateLimited {
+        /// The one whose pause ends first.
+        upstream: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The prompt fits no context.
+    #[error("the prompt of about {prompt_tokens} tokens does not fit the context of `{model}`, which is {context_tokens} tokens")]
+    TooLong {
+        /// As the client wrote it.
+        model: String,
+        /// The prompt's length, estimated.
+        prompt_tokens: u64,
+        /// The largest context among those that offer the model.
+        context_tokens: u64,
+    },
     /// The daemon stops.
     #[error("Airlane is stopping; its successor answers in a moment")]
     Stopping {
@@ -69,6 +97,9 @@ impl Refusal {
             Self::CannotServe { .. } => "cannot_serve",
             Self::Busy { .. } => "busy",
             Self::QueueFull { .. } => "queue_full",
+            Self::LongQueue { .. } => "long_queue",
+            Self::RateLimited { .. } => "rate_limit",
+            Self::TooLong { .. } => "too_long",
             Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
@@ -79,12 +110,15 @@ impl Refusal {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after, .. } | Self::QueueFull { retry_after, .. } | Self::Stopping { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::Busy { retry_after, .. }
+            | Self::QueueFull { retry_after, .. }
+            | Self::LongQueue { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::Stopping { retry_after } => Some(*retry_after),
             Self::UnknownModel { .. }
             | Self::NoModelNamed
             | Self::CannotServe { .. }
+            | Self::TooLong { .. }
             | Self::PublicAddress
             | Self::ForeignHost { .. } => None,
         }

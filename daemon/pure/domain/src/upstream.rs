@@ -80,6 +80,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Speed of a loopback.
     pub tokens_per_s: u32,
+    /// It stands in the house: what it does costs nothing, and nothing leaves the house.
+    pub local: bool,
+    /// Requests that each of its models answers at once; `None` for what it tells, or no limit.
+    pub slots: Option<u32>,
+    /// It holds one model in memory at a time, like llama-swap.
+    pub one_model: bool,
 }
 
 /// Slowest prefill that is not yet taken for a dead upstream: a 135M model on one old core does more.
@@ -195,6 +201,9 @@ pub(crate) mod tests {
             first_byte_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(120),
             tokens_per_s: 50,
+            local: true,
+            slots: None,
+            one_model: false,
         }
     }
 

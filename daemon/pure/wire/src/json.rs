@@ -228,8 +228,37 @@ fn check_depth(body: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// The elements of an array, or the whole text if it is none. The text is JSON already.
+pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let mut rest = Some(inner.unwrap_or(text)).filter(|rest| !rest.trim().is_empty());
+    let is_list = inner.is_some();
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = if is_list { element_end(text.as_bytes()) } else { text.len() };
+        rest = text.get(end + 1..);
+        Some(text.get(..end).unwrap_or(text).trim())
+    })
+}
+
+/// Position of the comma that ends the first element, or the end of the text.
+fn element_end(text: &[u8]) -> usize {
+    let (mut depth, mut position) = (0_usize, 0);
+    while let Some(&byte) = text.get(position) {
+        match byte {
+            b'"' => position = string_end(text, position + 1),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => return position,
+            _ => {}
+        }
+        position += 1;
+    }
+    text.len()
+}
+
 /// Position of the quote that closes the string whose first character is at `from`, or the end of the body.
-fn string_end(body: &[u8], from: usize) -> usize {
+pub(crate) fn string_end(body: &[u8], from: usize) -> usize {
     let mut position = from;
     while let Some(rest) = body.get(position..) {
         match memchr::memchr2(b'"', b'\\', rest) {
@@ -313,6 +342,19 @@ mod tests {
             assert!(error.at.starts_with(place), "{name}: {error}");
         }
         assert!(Object::of(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn arrays_are_split_where_their_commas_are() {
+        for (text, want) in [
+            ("[]", &[][..]),
+            ("[ ]", &[]),
+            ("[1]", &["1"]),
+            (r#"[{"a":[1,2]}, "x,\"]" ,[,]]"#, &[r#"{"a":[1,2]}"#, r#""x,\"]""#, "[,]"]),
+            (r#""no, array""#, &[r#""no, array""#]),
+        ] {
+            assert_eq!(elements(text).collect::<Vec<_>>(), want, "{text}");
+        }
     }
 
     #[test]

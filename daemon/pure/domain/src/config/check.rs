@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::{
     Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Log, LogDraft, LogFormat,
-    LogLevel, MIB, TlsFiles, UpstreamDraft,
+    LogLevel, MIB, RouteDraft, RouteSettings, TlsFiles, UpstreamDraft,
 };
-use crate::access::Access;
+use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
+use crate::route::{Strategy, is_virtual};
 use crate::upstream::{Upstream, UpstreamKind};
 
 /// One thing that is wrong.
@@ -47,6 +48,7 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
             enabled: draft.discovery.enabled.unwrap_or(draft.upstreams.is_empty()),
             refresh: check.seconds("discovery.refresh_s", draft.discovery.refresh_s, 1..=86_400, 60),
         },
+        route: check.route(&draft.route),
         upstreams: check.upstreams(&draft.upstreams),
         aliases: check.aliases(&draft.aliases),
     };
@@ -121,6 +123,19 @@ impl Check {
         }
     }
 
+    fn route(&mut self, draft: &RouteDraft) -> RouteSettings {
+        let default = RouteSettings::default();
+        let strategy = self.word("route.strategy", draft.strategy.as_deref(), &Strategy::NAMES);
+        if strategy == Some(Strategy::Weighted) {
+            self.problem("route.strategy", "weights belong to an alias: set strategy and weights there");
+        }
+        RouteSettings {
+            strategy: strategy.unwrap_or(default.strategy),
+            client_lanes: draft.client_lanes.unwrap_or(default.client_lanes),
+            mock_fallbacks: draft.mock_fallbacks.unwrap_or(default.mock_fallbacks),
+        }
+    }
+
     fn upstreams(&mut self, drafts: &[UpstreamDraft]) -> Vec<Upstream> {
         let mut upstreams: Vec<Upstream> = Vec::new();
         for (position, draft) in drafts.iter().enumerate() {
@@ -156,7 +171,11 @@ impl Check {
             }
         }
         let tokens_per_s = self.number(&at("tokens_per_s"), draft.tokens_per_s, 1..=100_000, 50);
+        let slots = draft.slots.map(|slots| self.number(&at("slots"), Some(slots), 1..=10_000, 1));
         Upstream {
+            local: draft.local.unwrap_or_else(|| kind == UpstreamKind::Loopback || is_in_house(url.host())),
+            slots: slots.and_then(|slots| u32::try_from(slots).ok()),
+            one_model: draft.one_model.unwrap_or(false),
             name: self.upstream_name(&at("name"), draft.name.as_deref()),
             kind,
             responses: draft.responses.unwrap_or(url.origin == "https://api.openai.com"),
@@ -230,9 +249,34 @@ impl Check {
             if models.contains(&name) && !name.is_empty() {
                 self.problem(format!("alias[{position}].models"), "holds the alias itself; write upstream/model");
             }
-            aliases.push(Alias { name, models });
+            if is_virtual(&name) {
+                self.problem(
+                    format!("alias[{position}].name"),
+                    format!("{name:?} already stands for all models of its kind; choose another name"),
+                );
+            }
+            let (strategy, weights) = self.alias_order(position, draft, models.len());
+            aliases.push(Alias { name, models, strategy, weights });
         }
         aliases
+    }
+
+    fn alias_order(&mut self, position: usize, draft: &AliasDraft, models: usize) -> (Strategy, Vec<u32>) {
+        let at = |key: &str| format!("alias[{position}].{key}");
+        let named = self.word(&at("strategy"), draft.strategy.as_deref(), &Strategy::NAMES);
+        let strategy = named.unwrap_or(Alias::default().strategy);
+        let drafted = draft.weights.as_deref().unwrap_or_default();
+        let weights: Vec<u32> = (drafted.iter().enumerate())
+            .map(|(number, weight)| self.number(&format!("{}[{number}]", at("weights")), Some(*weight), 1..=1_000, 1))
+            .filter_map(|weight| u32::try_from(weight).ok())
+            .collect();
+        if strategy == Strategy::Weighted && weights.len() != models {
+            self.problem(at("weights"), format!("needs one number for each of the {models} models"));
+        }
+        if strategy != Strategy::Weighted && !weights.is_empty() {
+            self.problem(at("weights"), "only count with strategy = \"weighted\"");
+        }
+        (strategy, weights)
     }
 
     fn addresses(&mut self, path: &str, texts: Option<&[String]>, default: Vec<SocketAddr>) -> Vec<SocketAddr> {
@@ -301,6 +345,17 @@ struct Url {
     origin: String,
     base_path: String,
     query: Option<String>,
+}
+
+impl Url {
+    /// The host without the port.
+    fn host(&self) -> &str {
+        let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or(v6),
+            None => authority.split(':').next().unwrap_or(authority),
+        }
+    }
 }
 
 /// Splits a base URL. The endings that people copy along (`/v1` of Ollama, `/chat/completions`) are understood.

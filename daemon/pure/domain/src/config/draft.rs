@@ -15,6 +15,8 @@ pub struct Draft {
     pub log: LogDraft,
     /// `[discovery]`
     pub discovery: DiscoveryDraft,
+    /// `[route]`
+    pub route: RouteDraft,
     /// `[[upstream]]`
     pub upstreams: Vec<UpstreamDraft>,
     /// `[[alias]]`
@@ -91,6 +93,9 @@ pub struct UpstreamDraft {
     pub first_byte_timeout_s: Option<u64>,
     pub idle_timeout_s: Option<u64>,
     pub tokens_per_s: Option<u64>,
+    pub local: Option<bool>,
+    pub slots: Option<u64>,
+    pub one_model: Option<bool>,
 }
 
 /// `[[alias]]`
@@ -99,4 +104,15 @@ pub struct UpstreamDraft {
 pub struct AliasDraft {
     pub name: Option<String>,
     pub models: Option<Vec<String>>,
+    pub strategy: Option<String>,
+    pub weights: Option<Vec<u64>>,
+}
+
+/// `[route]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct RouteDraft {
+    pub strategy: Option<String>,
+    pub client_lanes: Option<bool>,
+    pub mock_fallbacks: Option<bool>,
 }

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::Access;
+use crate::route::Strategy;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check};
-pub use draft::{AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, LogDraft, UpstreamDraft};
+pub use draft::{AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, LogDraft, RouteDraft, UpstreamDraft};
 
 /// Everything that the owner can set.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub log: Log,
     /// Finding model servers.
     pub discovery: Discovery,
+    /// How places are chosen.
+    pub route: RouteSettings,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -225,13 +228,40 @@ impl Default for Discovery {
     }
 }
 
+/// `[route]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// How one of several places is chosen where the alias says nothing.
+    pub strategy: Strategy,
+    /// Clients may say how urgent their requests are.
+    pub client_lanes: bool,
+    /// Clients may make the first place fail, to try what happens then.
+    pub mock_fallbacks: bool,
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self { strategy: Strategy::Auto, client_lanes: true, mock_fallbacks: false }
+    }
+}
+
 /// One `[[alias]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
     /// The name that clients ask for.
     pub name: String,
-    /// Models in the order in which they are tried.
+    /// Models, in the order in which they are tried unless the strategy says otherwise.
     pub models: Vec<String>,
+    /// How one of them is chosen.
+    pub strategy: Strategy,
+    /// The models' weights for [`Strategy::Weighted`]; those that are missing weigh 1.
+    pub weights: Vec<u32>,
+}
+
+impl Default for Alias {
+    fn default() -> Self {
+        Self { name: String::new(), models: Vec::new(), strategy: Strategy::Ordered, weights: Vec::new() }
+    }
 }
 
 impl LogLevel {

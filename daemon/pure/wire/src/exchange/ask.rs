@@ -6,6 +6,8 @@ use domain::surface::{Surface, Task};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::look::{Look, look};
+use super::provider;
 use crate::embedding::VectorEncoding;
 use crate::json::Object;
 use crate::malformed::Malformed;
@@ -77,8 +79,38 @@ impl Ask {
     }
 }
 
-/// The `model`, then OpenRouter's `models`, without repetition.
+/// What the route depends on.
 fn wish(object: &Object) -> Result<Wish, Malformed> {
+    let Look { prompt_tokens, needs, tool_loop, prefix } = look(object);
+    Ok(Wish {
+        models: models(object)?,
+        prompt_tokens,
+        output_tokens_max: output_tokens_max(object),
+        needs,
+        tool_loop,
+        provider: provider::read(object)?,
+        prefix,
+    })
+}
+
+/// The longest answer that the client wants, under the names that the dialects have for it.
+fn output_tokens_max(object: &Object) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Options {
+        num_predict: Option<i64>,
+    }
+    for name in ["max_completion_tokens", "max_output_tokens", "max_tokens"] {
+        if object.raw(name).is_some() {
+            // What is no count is the business of whoever reads the rest.
+            return object.get::<u64>(name).ok().flatten();
+        }
+    }
+    let options = object.get::<Options>("options").ok().flatten();
+    options.and_then(|options| u64::try_from(options.num_predict?).ok())
+}
+
+/// The `model`, then OpenRouter's `models`, without repetition.
+fn models(object: &Object) -> Result<Vec<String>, Malformed> {
     let first = match object.get::<String>("model")? {
         Some(model) => Some(model),
         None if object.raw("messages").is_none() || object.raw("model").is_none() => object.get::<String>("name")?,
@@ -97,7 +129,7 @@ fn wish(object: &Object) -> Result<Wish, Malformed> {
     if models.is_empty() {
         return Err(Malformed::new("model", "this member is required: the name of a model, see GET /v1/models"));
     }
-    Ok(Wish { models })
+    Ok(models)
 }
 
 /// Refuses what some upstreams answer with nonsense instead of an error.

@@ -13,7 +13,9 @@ mod answer;
 mod ask;
 mod decoder;
 mod encoder;
+mod look;
 mod outgoing;
+mod provider;
 mod transcoder;
 
 pub use answer::{Answer, BadAnswer, answer, error_body, load_reply, whole_as_stream};

@@ -1,0 +1,307 @@
+//! Who is served where and when: one queue for the whole house, from which a request goes to the best place as soon as
+//! that place has room. Pure: every call takes the time, and gives back what is to be done.
+//!
+//! Requests wait here and not in the engines, whose own queues can be neither reordered nor moved.
+
+mod fair;
+mod outcome;
+mod swap;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalogue::{Catalogue, Target};
+use crate::config::Config;
+use crate::lane::Lane;
+use crate::moment::Moment;
+use crate::places::{Places, Running};
+use crate::refusal::Refusal;
+use crate::route::{Asked, Leg, Route, Strategy, Wish, choose};
+use crate::sessions::Sessions;
+use crate::surface::Surface;
+
+pub use outcome::Outcome;
+
+use fair::Shares;
+use swap::Swaps;
+use ticket::Ticket;
+
+/// The state of the house's traffic.
+#[derive(Debug, Default)]
+pub struct Dispatch {
+    /// How the places do.
+    pub places: Places,
+    /// Where conversations are warm.
+    pub sessions: Sessions,
+    /// Those that wait, in the order in which they came.
+    waiting: Vec<Ticket>,
+    shares: Shares,
+    swaps: Swaps,
+    /// Requests that are being served.
+    running: usize,
+    last_id: u64,
+}
+
+/// What decisions depend on besides: one snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct House<'a> {
+    /// The owner's settings.
+    pub config: &'a Config,
+    /// Who offers what.
+    pub catalogue: &'a Catalogue,
+}
+
+/// A request that wants to be served.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What the client called.
+    pub near: Surface,
+    /// What it asked for.
+    pub wish: Arc<Wish>,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// Whose it is; clients share fairly.
+    pub client: Arc<str>,
+    /// When it came.
+    pub since: Moment,
+    /// Places that failed it already.
+    pub tried: Vec<Target>,
+}
+
+/// Leave to call a place. It holds the place until [`Dispatch::ended`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Its number.
+    pub id: u64,
+    /// Where to.
+    pub leg: Leg,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entered {
+    /// It may go.
+    Go(Grant),
+    /// It waits under this number, until [`Dispatch::wake`] names it.
+    Wait(u64),
+}
+
+/// One that waited and does so no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Woken {
+    /// The number under which it waited.
+    pub ticket: u64,
+    /// Where it goes, or why it is not served.
+    pub result: Result<Grant, Refusal>,
+}
+
+/// Most decisions made at one moment for those that wait; the others' turn is the next moment.
+const DECISIONS_MAX: usize = 64;
+/// So long a request waits for the kind of place that its strategy prefers before it takes another.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Answers after which predictions of the wait are trusted so far that a request is refused for them.
+const TRUSTED_ANSWERS: u64 = 3;
+
+impl Dispatch {
+    /// Lets a request in: it goes, waits, or is refused.
+    ///
+    /// # Errors
+    /// Nobody can serve it, or it would wait for too long.
+    pub fn enter(&mut self, entry: Entry, house: House<'_>, now: Moment) -> Result<Entered, Refusal> {
+        let route = self.choose(&entry, house, now)?;
+        // Who came before goes before: a newcomer passes those that wait only where they do not want to go.
+        if let Some(leg) = self.leg_with_room(&entry, &route, house, now) {
+            let start = self.shares.start(&entry.client, tokens(&entry));
+            return Ok(Entered::Go(self.grant(&entry, leg, start, now)));
+        }
+        self.check_bounds(&route, house)?;
+        self.last_id += 1;
+        let start = self.shares.start(&entry.client, tokens(&entry));
+        let ticket = Ticket::new(self.last_id, entry, start, &route);
+        self.account(&ticket, true);
+        self.waiting.push(ticket);
+        Ok(Entered::Wait(self.last_id))
+    }
+
+    /// One that waits gives up.
+    pub fn leave(&mut self, ticket: u64) {
+        if let Some(position) = self.waiting.iter().position(|waiting| waiting.id == ticket) {
+            let ticket = self.waiting.remove(position);
+            self.account(&ticket, false);
+        }
+    }
+
+    /// How many go before a ticket; `None` if it does not wait.
+    #[must_use]
+    pub fn ahead(&self, ticket: u64, now: Moment) -> Option<usize> {
+        let own = self.waiting.iter().find(|waiting| waiting.id == ticket)?.order(now);
+        Some(self.waiting.iter().filter(|other| other.order(now) < own).count())
+    }
+
+    /// Requests that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Requests that are being served.
+    #[must_use]
+    pub const fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Gives places that have room to those that wait. To be called whenever something has changed, and now and then.
+    pub fn wake(&mut self, house: House<'_>, now: Moment) -> Vec<Woken> {
+        let mut woken = Vec::new();
+        if self.waiting.is_empty() {
+            return woken;
+        }
+        let mut order: Vec<(ticket::Order, u64)> =
+            self.waiting.iter().map(|ticket| (ticket.order(now), ticket.id)).collect();
+        order.sort_unstable();
+        let mut decisions = 0;
+        for (_, id) in order {
+            if decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent {
+                break;
+            }
+            let Some(position) = self.waiting.iter().position(|ticket| ticket.id == id) else { continue };
+            let Some(ticket) = self.waiting.get(position) else { continue };
+            let is_stale = now.since(ticket.chosen) >= ticket::STALE_AFTER;
+            if !is_stale && !ticket.targets.iter().any(|target| self.has_room(target, &ticket.entry, house, now)) {
+                continue;
+            }
+            decisions += 1;
+            if let Some(result) = self.decide(position, house, now) {
+                woken.push(Woken { ticket: id, result });
+            }
+        }
+        woken
+    }
+
+    /// Decides again on one that waits; `None` if it goes on waiting.
+    fn decide(&mut self, position: usize, house: House<'_>, now: Moment) -> Option<Result<Grant, Refusal>> {
+        let ticket = self.waiting.get(position)?.clone();
+        // Its own work must not stand before it.
+        self.account(&ticket, false);
+        let route = self.choose(&ticket.entry, house, now);
+        let leg = match &route {
+            Ok(route) => self.leg_with_room(&ticket.entry, route, house, now),
+            Err(_) => None,
+        };
+        match (route, leg) {
+            (Ok(_), Some(leg)) => {
+                self.waiting.remove(position);
+                Some(Ok(self.grant(&ticket.entry, leg, ticket.start, now)))
+            }
+            (Ok(route), None) => {
+                let renewed = ticket.renewed(&route, now);
+                self.account(&renewed, true);
+                *self.waiting.get_mut(position)? = renewed;
+                None
+            }
+            (Err(refusal), _) => {
+                self.waiting.remove(position);
+                Some(Err(refusal))
+            }
+        }
+    }
+
+    /// The whole decision for an entry, without acting on it.
+    ///
+    /// # Errors
+    /// Nobody can serve it.
+    pub fn choose(&self, entry: &Entry, house: House<'_>, now: Moment) -> Result<Route, Refusal> {
+        choose(&Asked {
+            near: entry.near,
+            wish: &entry.wish,
+            lane: entry.lane,
+            tried: &entry.tried,
+            config: house.config,
+            catalogue: house.catalogue,
+            places: &self.places,
+            sessions: &self.sessions,
+            now,
+        })
+    }
+
+    /// The place to go to at once, if there is one.
+    fn leg_with_room(&self, entry: &Entry, route: &Route, house: House<'_>, now: Moment) -> Option<Leg> {
+        if self.running >= house.config.endpoint.max_concurrent {
+            return None;
+        }
+        let first = route.legs.first()?;
+        let free = |leg: &&Leg| self.has_room(&leg.target, entry, house, now);
+        if first.is_bound || free(&first) {
+            return Some(first).filter(free).cloned();
+        }
+        let is_patient = match first.strategy {
+            // The wait is in the score: whoever is first is so although one has to wait.
+            Strategy::Auto | Strategy::Fastest => true,
+            Strategy::Cheapest | Strategy::LocalFirst | Strategy::CloudFirst => now.since(entry.since) < PATIENCE,
+            Strategy::RoundRobin | Strategy::LeastOutstanding | Strategy::Weighted | Strategy::Ordered => false,
+        };
+        if is_patient { None } else { route.legs.iter().find(free).cloned() }
+    }
+
+    fn has_room(&self, target: &Target, entry: &Entry, house: House<'_>, now: Moment) -> bool {
+        let slots_free = self.places.place(target).is_none_or(crate::places::Place::has_room);
+        let is_single = house.config.upstream(&target.upstream).is_some_and(|upstream| upstream.one_model);
+        slots_free && (!is_single || self.swaps.permit(target, entry.since, &self.places, &self.waiting, now))
+    }
+
+    fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {
+        let endpoint = &house.config.endpoint;
+        let Some(first) = route.legs.first() else { return Ok(()) };
+        let wait = first.score.wait;
+        let waiting = self.waiting.len();
+        if waiting >= endpoint.max_waiting {
+            return Err(Refusal::QueueFull { waiting, retry_after: wait });
+        }
+        let answers = self.places.place(&first.target).map_or(0, |place| place.pace.answers);
+        if wait > endpoint.queue_wait && answers >= TRUSTED_ANSWERS {
+            return Err(Refusal::LongQueue { waiting, wait, retry_after: wait.saturating_sub(endpoint.queue_wait) });
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, now: Moment) -> Grant {
+        self.last_id += 1;
+        let id = self.last_id;
+        let seed = seed(&leg.target.upstream, &leg.target.model);
+        self.places.site_mut(&leg.target.upstream, seed).health.called(now);
+        let place = self.places.place_mut(&leg.target, seed, leg.is_local);
+        place.health.called(now);
+        place.served += 1;
+        let first_token = now + leg.score.load + leg.score.prefill;
+        place.running.push(Running { id, first_token, end: first_token + leg.score.decode });
+        self.running += 1;
+        self.sessions.note(&entry.wish.prefix, &leg.target, now);
+        self.shares.served(start);
+        self.swaps.called(&leg.target, now);
+        Grant { id, leg }
+    }
+
+    /// Adds a ticket's predicted work to the place that it waits for, or takes it away.
+    fn account(&mut self, ticket: &Ticket, comes: bool) {
+        let Some(place) = ticket.targets.first().and_then(|target| self.places.known_mut(target)) else { return };
+        let Some(work) = place.waiting.get_mut(ticket.entry.lane as usize) else { return };
+        *work = if comes { work.saturating_add(ticket.work) } else { work.saturating_sub(ticket.work) };
+    }
+}
+
+/// What a request counts among those of its client, in tokens: its prompt, and an answer of usual length at most.
+fn tokens(entry: &Entry) -> u64 {
+    const OUTPUT_TOKENS_USUAL: u64 = 1_024;
+    let output = entry.wish.output_tokens_max.unwrap_or(OUTPUT_TOKENS_USUAL).min(OUTPUT_TOKENS_USUAL);
+    entry.wish.prompt_tokens.saturating_add(output)
+}
+
+/// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
+#[must_use]
+pub fn seed(upstream: &str, model: &str) -> u32 {
+    let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}

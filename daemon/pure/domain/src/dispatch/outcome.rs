@@ -1,0 +1,120 @@
+//! What a call told, and what follows from it.
+
+use std::time::Duration;
+
+use super::{Dispatch, Grant, seed};
+use crate::catalogue::Target;
+use crate::health::Symptom;
+use crate::moment::Moment;
+use crate::pace::Measured;
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With a whole answer.
+    Answered(Measured),
+    /// With an answer that the request was wrong: the place does well.
+    Rejected,
+    /// With a failure of the place.
+    Failed {
+        /// What it tells of the place.
+        symptom: Symptom,
+        /// A sentence for the owner.
+        cause: String,
+    },
+    /// Before anything was told: the client left.
+    Left,
+}
+
+impl Dispatch {
+    /// The first token of a call has come: its prompt is read.
+    pub fn first_token(&mut self, grant: &Grant, now: Moment) {
+        let Some(place) = self.places.known_mut(&grant.leg.target) else { return };
+        if let Some(running) = place.running.iter_mut().find(|running| running.id == grant.id) {
+            running.end = now + running.end.since(running.first_token);
+            running.first_token = now;
+        }
+    }
+
+    /// A call has ended. Those that wait may have their turn: [`Dispatch::wake`].
+    pub fn ended(&mut self, grant: &Grant, outcome: Outcome, now: Moment) {
+        let target = &grant.leg.target;
+        let Some(place) = self.places.known_mut(target) else { return };
+        let Some(position) = place.running.iter().position(|running| running.id == grant.id) else { return };
+        place.running.swap_remove(position);
+        self.running = self.running.saturating_sub(1);
+        match outcome {
+            Outcome::Answered(measured) => {
+                place.pace.note(&measured);
+                place.resident = place.resident.map(|_| true);
+                self.well(target);
+            }
+            Outcome::Rejected => self.well(target),
+            Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
+            Outcome::Left => {
+                place.health.abandoned();
+                self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.abandoned();
+            }
+        }
+    }
+
+    fn well(&mut self, target: &Target) {
+        if let Some(place) = self.places.known_mut(target) {
+            place.health.answered();
+        }
+        self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.answered();
+    }
+
+    fn ill(&mut self, target: &Target, symptom: Symptom, cause: &str, now: Moment) {
+        let site = &mut self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health;
+        let is_site = match symptom {
+            Symptom::Unreachable | Symptom::Unauthorized => true,
+            Symptom::Failing | Symptom::Overloaded | Symptom::Loading | Symptom::RateLimited { .. } => false,
+        };
+        if is_site {
+            site.failed(now, symptom, cause);
+            self.forget_cache(target, symptom);
+            return;
+        }
+        // It answered, if only with a failure of this model.
+        site.answered();
+        if let Some(place) = self.places.known_mut(target) {
+            place.health.failed(now, symptom, cause);
+        }
+    }
+
+    /// A server that was gone comes back with an empty cache.
+    fn forget_cache(&mut self, target: &Target, symptom: Symptom) {
+        if symptom == Symptom::Unreachable {
+            self.sessions.forget(target);
+        }
+    }
+
+    /// A probe of an upstream ended: well, or with a symptom.
+    pub fn probed(&mut self, upstream: &str, result: Result<(), (Symptom, String)>, now: Moment) {
+        let site = &mut self.places.site_mut(upstream, seed(upstream, "")).health;
+        match result {
+            Ok(()) => site.answered(),
+            Err((symptom, cause)) => site.failed(now, symptom, cause),
+        }
+    }
+
+    /// What an upstream tells of one of its models: requests that it answers at once, and whether it is in memory.
+    pub fn told(&mut self, target: &Target, slots: Option<u32>, resident: Option<bool>, is_local: bool) {
+        let place = self.places.place_mut(target, seed(&target.upstream, &target.model), is_local);
+        if slots.is_some() {
+            place.slots = slots;
+        }
+        let was_thrown_out = place.resident == Some(true) && resident == Some(false);
+        place.resident = resident;
+        if was_thrown_out {
+            self.sessions.forget(target);
+        }
+    }
+
+    /// The longest predicted time until a place has worked off what it has to do.
+    #[must_use]
+    pub fn owed_max(&self, now: Moment) -> Duration {
+        self.places.iter().map(|(_, place)| place.owed(now)).max().unwrap_or_default()
+    }
+}

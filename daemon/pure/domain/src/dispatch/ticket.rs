@@ -1,0 +1,52 @@
+//! One that waits.
+
+use std::time::Duration;
+
+use super::Entry;
+use crate::catalogue::Target;
+use crate::moment::Moment;
+use crate::route::Route;
+
+/// A decision older than this is made again, whether or not a place has room: health and loads have changed.
+pub(super) const STALE_AFTER: Duration = Duration::from_millis(500);
+
+/// A request that waits for a place.
+#[derive(Debug, Clone)]
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    pub(super) entry: Entry,
+    /// Its turn among the clients, in tokens served.
+    pub(super) start: u64,
+    /// The places that may serve it, best first.
+    pub(super) targets: Vec<Target>,
+    /// Its predicted work at the best of them.
+    pub(super) work: Duration,
+    /// When that was decided.
+    pub(super) chosen: Moment,
+}
+
+/// Who goes first: the lane with what waiting lifted, then the client's turn, then the order of coming.
+pub(super) type Order = (u32, u64, u64);
+
+impl Ticket {
+    pub(super) fn new(id: u64, entry: Entry, start: u64, route: &Route) -> Self {
+        let chosen = entry.since;
+        Self { id, entry, start, targets: targets(route), work: work(route), chosen }
+    }
+
+    pub(super) fn renewed(self, route: &Route, now: Moment) -> Self {
+        Self { targets: targets(route), work: work(route), chosen: now, ..self }
+    }
+
+    pub(super) fn order(&self, now: Moment) -> Order {
+        (self.entry.lane.rank(now.since(self.entry.since)), self.start, self.id)
+    }
+}
+
+fn targets(route: &Route) -> Vec<Target> {
+    route.legs.iter().map(|leg| leg.target.clone()).collect()
+}
+
+fn work(route: &Route) -> Duration {
+    route.legs.first().map_or(Duration::ZERO, |leg| leg.score.load + leg.score.prefill + leg.score.decode)
+}

@@ -1,0 +1,85 @@
+//! How urgent a request is, from the queue down to the packet.
+
+use std::time::Duration;
+
+/// A class of urgency.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Somebody looks at the screen.
+    Interactive,
+    /// Nobody said anything.
+    #[default]
+    Normal,
+    /// Work that may take until tomorrow.
+    Bulk,
+}
+
+/// Waiting this long lifts a request by one lane, so that none is starved by more urgent ones.
+pub const AGING: Duration = Duration::from_secs(60);
+
+impl Lane {
+    /// All lanes under their names, most urgent first.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("interactive", Self::Interactive), ("normal", Self::Normal), ("bulk", Self::Bulk)];
+
+    /// The name in headers, config and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Normal => "normal",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// The lane of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, lane)| *lane)
+    }
+
+    /// The lane of an RFC 9218 urgency (`Priority: u=0` to `u=7`); 3 is that header's own default.
+    #[must_use]
+    pub const fn of_urgency(urgency: u8) -> Self {
+        match urgency {
+            0..=2 => Self::Interactive,
+            3..=4 => Self::Normal,
+            _ => Self::Bulk,
+        }
+    }
+
+    /// Rank in the queue after such a wait; smaller goes first, and never below the most urgent lane's.
+    #[must_use]
+    pub fn rank(self, waited: Duration) -> u32 {
+        let lifted = u32::try_from(waited.as_secs() / AGING.as_secs()).unwrap_or(u32::MAX);
+        (self as u32).saturating_sub(lifted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_urgencies() {
+        for (name, lane) in Lane::NAMES {
+            assert_eq!((lane.name(), Lane::of_name(&name.to_uppercase())), (name, Some(lane)));
+        }
+        assert_eq!(Lane::of_name("urgent"), None);
+        assert_eq!([0, 3, 5, 255].map(Lane::of_urgency), [Lane::Interactive, Lane::Normal, Lane::Bulk, Lane::Bulk]);
+    }
+
+    #[test]
+    fn waiting_lifts() {
+        for (lane, waited_s, rank) in [
+            (Lane::Interactive, 0, 0),
+            (Lane::Bulk, 59, 2),
+            (Lane::Bulk, 60, 1),
+            (Lane::Bulk, 120, 0),
+            (Lane::Bulk, 9_999, 0),
+            (Lane::Interactive, 9_999, 0),
+        ] {
+            assert_eq!(lane.rank(Duration::from_secs(waited_s)), rank, "{lane:?} after {waited_s} s");
+        }
+    }
+}

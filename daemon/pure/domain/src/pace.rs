@@ -1,0 +1,185 @@
+//! How fast a model answers at a place, learned from its answers.
+
+use std::time::Duration;
+
+/// What one answer told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Measured {
+    /// Prompt tokens that had to be read: those in the place's prompt cache are not.
+    pub prompt_tokens: u64,
+    /// Generated tokens.
+    pub output_tokens: u64,
+    /// From the call to the first visible token; `None` for answers in one piece.
+    pub first_token: Option<Duration>,
+    /// From the call to the end.
+    pub total: Duration,
+    /// The model was not in memory when the call began.
+    pub was_cold: bool,
+}
+
+/// Smoothed speeds of one model at one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pace {
+    /// Prompt tokens read a second.
+    pub prefill_per_s: f64,
+    /// Tokens generated a second, for one request among those that run beside it.
+    pub decode_per_s: f64,
+    /// Length of an answer, in tokens.
+    pub output_tokens: f64,
+    /// Time to load the model.
+    pub load: Duration,
+    /// A time within which nearly all first tokens came (about their 95th percentile).
+    pub first_token_p95: Duration,
+    /// Answers that were measured.
+    pub answers: u64,
+}
+
+/// Weight of one answer in the smoothed speeds.
+const WEIGHT: f64 = 0.2;
+/// Prompts shorter than this tell the round trip, not the speed of reading.
+const PREFILL_TOKENS_MIN: u64 = 64;
+/// Answers shorter than this tell nothing of the speed of generating.
+const DECODE_TOKENS_MIN: u64 = 4;
+/// Step of the estimate of the 95th percentile, as a share of itself: up by 95 steps for one that was later, down by 5
+/// for one that was not, so that it rests where one in twenty is later (stochastic approximation, Robbins and Monro 1951).
+const PERCENTILE_STEP: f64 = 0.002;
+
+impl Pace {
+    /// What a local 8B model on a consumer GPU does, until something is known.
+    #[must_use]
+    pub const fn local() -> Self {
+        Self::guess(1_500.0, 40.0, Duration::from_secs(10))
+    }
+
+    /// What a cloud does, until something is known.
+    #[must_use]
+    pub const fn cloud() -> Self {
+        Self::guess(5_000.0, 60.0, Duration::ZERO)
+    }
+
+    const fn guess(prefill_per_s: f64, decode_per_s: f64, load: Duration) -> Self {
+        Self {
+            prefill_per_s,
+            decode_per_s,
+            output_tokens: 256.0,
+            load,
+            first_token_p95: Duration::from_secs(2),
+            answers: 0,
+        }
+    }
+
+    /// Learns from an answer.
+    pub fn note(&mut self, measured: &Measured) {
+        // The first answers of a place weigh more than guesses do.
+        let weight = WEIGHT.max(1.0 / (self.answers as f64 + 1.0));
+        let blend = |old: &mut f64, new: f64| *old += (new - *old) * weight;
+        self.answers = self.answers.saturating_add(1);
+        blend(&mut self.output_tokens, measured.output_tokens as f64);
+        let Some(first) = measured.first_token else { return };
+        if measured.was_cold {
+            self.load = Duration::from_secs_f64(self.load.as_secs_f64() * (1.0 - WEIGHT) + first.as_secs_f64() * WEIGHT);
+            return;
+        }
+        self.note_first_token(first, weight);
+        if measured.prompt_tokens >= PREFILL_TOKENS_MIN && !first.is_zero() {
+            blend(&mut self.prefill_per_s, measured.prompt_tokens as f64 / first.as_secs_f64());
+        }
+        let generating = measured.total.saturating_sub(first);
+        if measured.output_tokens >= DECODE_TOKENS_MIN && !generating.is_zero() {
+            blend(&mut self.decode_per_s, (measured.output_tokens - 1) as f64 / generating.as_secs_f64());
+        }
+    }
+
+    fn note_first_token(&mut self, first: Duration, weight: f64) {
+        let estimate = self.first_token_p95.as_secs_f64();
+        let first = first.as_secs_f64();
+        let step = if first > estimate { 95.0 } else { -5.0 } * PERCENTILE_STEP * weight / WEIGHT;
+        self.first_token_p95 = Duration::from_secs_f64((estimate * (1.0 + step)).clamp(0.001, 3_600.0));
+    }
+
+    /// Time to read this many prompt tokens.
+    #[must_use]
+    pub fn prefill(&self, tokens: u64) -> Duration {
+        span(tokens as f64, self.prefill_per_s)
+    }
+
+    /// Time to generate this many tokens.
+    #[must_use]
+    pub fn decode(&self, tokens: f64) -> Duration {
+        span(tokens, self.decode_per_s)
+    }
+}
+
+/// A day at most: a speed near zero must not overflow anything.
+fn span(tokens: f64, per_s: f64) -> Duration {
+    Duration::from_secs_f64((tokens / per_s.max(0.001)).clamp(0.0, 86_400.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn answer(prompt_tokens: u64, output_tokens: u64, first_ms: u64, total_ms: u64) -> Measured {
+        Measured {
+            prompt_tokens,
+            output_tokens,
+            first_token: Some(Duration::from_millis(first_ms)),
+            total: Duration::from_millis(total_ms),
+            was_cold: false,
+        }
+    }
+
+    #[test]
+    fn speeds_are_learned() {
+        let mut pace = Pace::local();
+        for _ in 0..40 {
+            pace.note(&answer(1_000, 101, 500, 2_500));
+        }
+        assert!((pace.prefill_per_s - 2_000.0).abs() < 10.0, "{pace:?}");
+        assert!((pace.decode_per_s - 50.0).abs() < 1.0, "{pace:?}");
+        assert!((pace.output_tokens - 101.0).abs() < 1.0, "{pace:?}");
+        assert_eq!(pace.prefill(1_000).as_millis() / 10, 50);
+    }
+
+    #[test]
+    fn short_ones_and_whole_ones_tell_no_speed() {
+        let mut pace = Pace::local();
+        pace.note(&answer(10, 2, 500, 2_500));
+        pace.note(&Measured { first_token: None, ..answer(1_000, 100, 0, 10) });
+        let guess = Pace::local();
+        assert_eq!((pace.prefill_per_s, pace.decode_per_s), (guess.prefill_per_s, guess.decode_per_s));
+    }
+
+    #[test]
+    fn a_cold_start_tells_the_load_only() {
+        let mut pace = Pace::local();
+        pace.note(&Measured { was_cold: true, ..answer(1_000, 100, 60_000, 61_000) });
+        assert_eq!(pace.load, Duration::from_secs(20));
+        assert_eq!(pace.prefill_per_s, Pace::local().prefill_per_s);
+    }
+
+    #[test]
+    fn nearly_all_first_tokens_come_within_the_percentile() {
+        let mut pace = Pace::local();
+        for number in 0..20_000_u64 {
+            // Uniform from 0 to 999 ms in a shuffled order: the 95th percentile is 950 ms.
+            pace.note(&answer(10, 2, number * 7_919 % 1_000, 2_000));
+        }
+        let p95 = pace.first_token_p95.as_millis();
+        assert!((880..=1_000).contains(&p95), "{p95}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_it(answers in prop::collection::vec((any::<u64>(), any::<u64>(), 0..u64::MAX / 2_000_000, any::<u64>(), any::<bool>()), 0..50)) {
+            let mut pace = Pace::cloud();
+            for (prompt, output, first, total, was_cold) in answers {
+                pace.note(&Measured { was_cold, ..answer(prompt, output, first, total) });
+                prop_assert!(pace.prefill_per_s.is_finite() && pace.prefill_per_s >= 0.0);
+                prop_assert!(pace.decode_per_s.is_finite() && pace.decode_per_s >= 0.0);
+                prop_assert!(pace.prefill(u64::MAX) <= Duration::from_secs(86_400));
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is known of the places that answer: their health, their speed, and what they have to do.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::catalogue::Target;
+use crate::health::{Health, Permission, State};
+use crate::lane::Lane;
+use crate::moment::Moment;
+use crate::pace::Pace;
+
+/// Everything that is known of all places. What is not in here is as good as unknown.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    sites: HashMap<String, Site>,
+    places: HashMap<Target, Place>,
+}
+
+/// What holds for all models of an upstream.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// Whether it can be reached and lets us in.
+    pub health: Health,
+    /// How busy its GPUs are with the work of others, 0 to 100 percent.
+    pub pressure: u8,
+    /// It slows its GPUs down because of their heat.
+    pub throttled: bool,
+}
+
+/// One model at one upstream.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Whether the model answers.
+    pub health: Health,
+    /// How fast it answers.
+    pub pace: Pace,
+    /// Requests that it answers at once; `None` where nobody knows a limit.
+    pub slots: Option<u32>,
+    /// Whether the model is in memory; `None` where nobody tells.
+    pub resident: Option<bool>,
+    /// Requests that it works on.
+    pub running: Vec<Running>,
+    /// Predicted work of those that wait for it, by lane.
+    pub waiting: [Duration; 3],
+    /// Requests given to it so far.
+    pub served: u64,
+}
+
+/// A request in progress, as it was predicted when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running {
+    /// Its number.
+    pub id: u64,
+    /// When its prompt will have been read.
+    pub first_token: Moment,
+    /// When its answer will be complete.
+    pub end: Moment,
+}
+
+impl Place {
+    /// A place of which nothing is known but whether it is in the house.
+    #[must_use]
+    pub fn new(seed: u32, is_local: bool) -> Self {
+        Self {
+            health: Health::new(seed),
+            pace: if is_local { Pace::local() } else { Pace::cloud() },
+            slots: None,
+            resident: None,
+            running: Vec::new(),
+            waiting: [Duration::ZERO; 3],
+            served: 0,
+        }
+    }
+
+    /// Whether a further request would be worked on at once.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.slots.is_none_or(|slots| self.running.len() < slots as usize)
+    }
+
+    /// Work that it still has to do for those that it works on.
+    #[must_use]
+    pub fn owed(&self, now: Moment) -> Duration {
+        self.running.iter().map(|running| running.end.since(now)).sum()
+    }
+
+    /// Prompts that it still has to read. Engines read one at a time, whatever they generate meanwhile.
+    #[must_use]
+    pub fn unread(&self, now: Moment) -> Duration {
+        self.running.iter().map(|running| running.first_token.since(now)).sum()
+    }
+
+    /// Work of those that wait for it and would go before a newcomer of this lane.
+    #[must_use]
+    pub fn ahead(&self, lane: Lane) -> Duration {
+        self.waiting.iter().take(lane as usize + 1).sum()
+    }
+}
+
+impl Places {
+    /// What is known of an upstream.
+    #[must_use]
+    pub fn site(&self, upstream: &str) -> Option<&Site> {
+        self.sites.get(upstream)
+    }
+
+    /// What is known of a model at an upstream.
+    #[must_use]
+    pub fn place(&self, target: &Target) -> Option<&Place> {
+        self.places.get(target)
+    }
+
+    /// The upstream's record, made if there is none. `seed` is any number, another one for each.
+    pub fn site_mut(&mut self, upstream: &str, seed: u32) -> &mut Site {
+        if !self.sites.contains_key(upstream) {
+            let site = Site { health: Health::new(seed), ..Site::default() };
+            self.sites.insert(upstream.to_owned(), site);
+        }
+        self.sites.entry(upstream.to_owned()).or_default()
+    }
+
+    /// The record of a model at an upstream, made if there is none.
+    pub fn place_mut(&mut self, target: &Target, seed: u32, is_local: bool) -> &mut Place {
+        if !self.places.contains_key(target) {
+            self.places.insert(target.clone(), Place::new(seed, is_local));
+        }
+        // It was just put there.
+        self.places.entry(target.clone()).or_insert_with(|| Place::new(seed, is_local))
+    }
+
+    /// The record of a model at an upstream, if there is one.
+    pub fn known_mut(&mut self, target: &Target) -> Option<&mut Place> {
+        self.places.get_mut(target)
+    }
+
+    /// All records of models, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Target, &Place)> {
+        self.places.iter()
+    }
+
+    /// All records of upstreams, in no order.
+    pub fn sites(&self) -> impl Iterator<Item = (&str, &Site)> {
+        self.sites.iter().map(|(name, site)| (name.as_str(), site))
+    }
+
+    /// Forgets what is no longer offered, as far as nothing runs there.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Target) -> bool) {
+        self.places.retain(|target, place| !place.running.is_empty() || keep(target));
+        let places = &self.places;
+        self.sites.retain(|name, _| places.keys().any(|target| target.upstream == *name));
+    }
+
+    /// Why a model at an upstream may not be called now, if it may not.
+    #[must_use]
+    pub fn hold(&self, target: &Target, now: Moment) -> Option<Held<'_>> {
+        let site = self.site(&target.upstream).map(|site| &site.health);
+        let model = self.place(target).map(|place| &place.health);
+        [site, model].into_iter().flatten().find_map(|health| match health.permission(now) {
+            Permission::Yes | Permission::Trial => None,
+            Permission::Not { until } => Some(Held { state: health.state(), cause: health.cause(), until }),
+        })
+    }
+}
+
+/// Why a place is not called now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held<'a> {
+    /// How it does.
+    pub state: State,
+    /// Why, for the owner.
+    pub cause: &'a str,
+    /// When it is tried again.
+    pub until: Moment,
+}

@@ -1,0 +1,108 @@
+//! From the names that a client gave to the places that bear them.
+
+use super::strategy::Strategy;
+use super::wish::Wish;
+use crate::catalogue::{Catalogue, Target};
+use crate::config::Config;
+use crate::surface::{Surface, Task};
+use crate::upstream::UpstreamKind;
+
+/// Places among which a strategy chooses. Several tiers are tried one after another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tier {
+    pub(super) strategy: Strategy,
+    pub(super) targets: Vec<Target>,
+    /// Weights by position, for [`Strategy::Weighted`].
+    pub(super) weights: Vec<u32>,
+}
+
+/// The name for all models of the house and the clouds.
+pub const AUTO: &str = "auto";
+/// The name for all models of the house.
+pub const LOCAL: &str = "local";
+/// The name for all models of the clouds.
+pub const CLOUD: &str = "cloud";
+
+/// One tier for each name of the wish; a name that leads nowhere has none.
+pub(super) fn tiers(near: Surface, wish: &Wish, config: &Config, catalogue: &Catalogue) -> Vec<Tier> {
+    let tiers = wish.models.iter().map(|name| tier(near, name, config, catalogue));
+    tiers.filter(|tier| !tier.targets.is_empty()).collect()
+}
+
+fn tier(near: Surface, name: &str, config: &Config, catalogue: &Catalogue) -> Tier {
+    let found = |targets, strategy| Tier { strategy, targets, weights: Vec::new() };
+    if let Some(alias) = config.aliases.iter().find(|alias| alias.name == name) {
+        return Tier { weights: alias.weights.clone(), ..found(catalogue.find_with(config, name), alias.strategy) };
+    }
+    let targets = catalogue.find_with(config, name);
+    if !targets.is_empty() {
+        return found(targets, config.route.strategy);
+    }
+    if let Some((bare, strategy)) = suffix(name) {
+        return Tier { strategy, ..tier(near, bare, config, catalogue) };
+    }
+    if name.contains(',') {
+        let mut all: Vec<Target> = Vec::new();
+        for target in name.split(',').map(str::trim).flat_map(|part| tier(near, part, config, catalogue).targets) {
+            if !all.contains(&target) {
+                all.push(target);
+            }
+        }
+        return found(all, config.route.strategy);
+    }
+    found(virtual_targets(near, name, config, catalogue), config.route.strategy)
+}
+
+/// OpenRouter's endings for "the cheapest" and "the fastest".
+fn suffix(name: &str) -> Option<(&str, Strategy)> {
+    let (bare, ending) = name.rsplit_once(':')?;
+    match ending {
+        "floor" => Some((bare, Strategy::Cheapest)),
+        "nitro" => Some((bare, Strategy::Fastest)),
+        _ => None,
+    }
+}
+
+/// Whether a name stands for all models of some kind.
+#[must_use]
+pub fn is_virtual(name: &str) -> bool {
+    [AUTO, LOCAL, CLOUD].contains(&name)
+}
+
+/// All models that may be meant by a virtual name, for what is asked.
+fn virtual_targets(near: Surface, name: &str, config: &Config, catalogue: &Catalogue) -> Vec<Target> {
+    if !is_virtual(name) {
+        return Vec::new();
+    }
+    let mut targets = Vec::new();
+    for listed in catalogue.listed() {
+        let Some(upstream) = config.upstream(&listed.upstream) else { continue };
+        let is_place = match name {
+            LOCAL => upstream.local,
+            CLOUD => !upstream.local,
+            _ => true,
+        };
+        let can = listed.info.capabilities;
+        let fits = match near.task() {
+            // An embedding model that tells of no chat is none to talk to.
+            Task::Chat | Task::Completion | Task::TokenCount => {
+                can.chat.unwrap_or(can.embeddings != Some(true)) && !is_for_other_work(&listed.info.id)
+            }
+            Task::Embedding => can.embeddings.unwrap_or_else(|| listed.info.id.contains("embed")),
+        };
+        if is_place && fits && upstream.kind != UpstreamKind::Loopback {
+            targets.push(Target { upstream: listed.upstream.clone(), model: listed.info.id.clone() });
+        }
+    }
+    targets
+}
+
+/// Whether a model's id says that it does not talk: catalogues of clouds tell no more than the id.
+fn is_for_other_work(id: &str) -> bool {
+    const WORDS: [&str; 16] = [
+        "embed", "whisper", "tts", "dall-e", "image", "moderation", "audio", "realtime", "transcri", "rerank", "sora",
+        "veo", "imagen", "babbage", "davinci", "guard",
+    ];
+    let id = id.to_ascii_lowercase();
+    WORDS.iter().any(|word| id.contains(word))
+}

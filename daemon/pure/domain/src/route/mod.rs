@@ -1,0 +1,158 @@
+//! Chooses where a request goes: which places could answer it, which may, and which would do it best.
+
+mod candidates;
+mod drop;
+mod score;
+mod strategy;
+#[cfg(test)]
+mod tests;
+mod wish;
+
+use crate::catalogue::{Catalogue, Target};
+use crate::config::Config;
+use crate::lane::Lane;
+use crate::moment::Moment;
+use crate::places::Places;
+use crate::refusal::Refusal;
+use crate::sessions::Sessions;
+use crate::surface::Surface;
+
+pub use candidates::{AUTO, CLOUD, LOCAL, is_virtual};
+pub use drop::{Dropped, Why};
+pub use score::Score;
+pub use strategy::Strategy;
+pub use wish::{Mark, Needs, Provider, Wish};
+
+use candidates::Tier;
+use score::Position;
+
+/// Everything that a decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What the client called.
+    pub near: Surface,
+    /// What it asked for.
+    pub wish: &'a Wish,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// Places that failed this request already.
+    pub tried: &'a [Target],
+    /// The owner's settings.
+    pub config: &'a Config,
+    /// Who offers what.
+    pub catalogue: &'a Catalogue,
+    /// How the places do.
+    pub places: &'a Places,
+    /// Where conversations are warm.
+    pub sessions: &'a Sessions,
+    /// The time of the decision.
+    pub now: Moment,
+}
+
+/// One place that may be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// Where.
+    pub target: Target,
+    /// On which surface it is called.
+    pub far: Surface,
+    /// It stands in the house.
+    pub is_local: bool,
+    /// What is predicted of it.
+    pub score: Score,
+    /// By what it was put in its place.
+    pub strategy: Strategy,
+    /// The conversation is in the middle of a tool call there.
+    pub is_bound: bool,
+    /// Nobody else could answer, so that it is tried although it does not do well.
+    pub is_last_resort: bool,
+}
+
+impl Leg {
+    fn new(target: &Target, far: Surface, is_local: bool, score: Score, strategy: Strategy) -> Self {
+        Self { target: target.clone(), far, is_local, score, strategy, is_bound: false, is_last_resort: false }
+    }
+}
+
+/// The decision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Route {
+    /// The places to try, best first. Never empty.
+    pub legs: Vec<Leg>,
+    /// Those that were not considered, and why.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Most places for one request: more would keep a client waiting on a house on fire.
+pub const LEGS_MAX: usize = 8;
+
+/// Chooses the route of a request.
+///
+/// # Errors
+/// No model is named or known, nothing that offers it can serve what is asked, or all that could want to be left alone.
+pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
+    let name = asked.wish.models.first().ok_or(Refusal::NoModelNamed)?;
+    let tiers = candidates::tiers(asked.near, asked.wish, asked.config, asked.catalogue);
+    if tiers.is_empty() {
+        return Err(Refusal::UnknownModel { model: name.clone(), near: asked.catalogue.near(name) });
+    }
+    let mut route = Route::default();
+    for tier in &tiers {
+        let mut legs = legs(asked, tier, &mut route);
+        route.legs.append(&mut legs);
+    }
+    if route.legs.is_empty() {
+        drop::last_resort(asked, &mut route);
+    }
+    if route.legs.is_empty() {
+        return Err(drop::refusal(asked, name, &route.dropped));
+    }
+    bind(asked, &mut route.legs);
+    route.legs.truncate(LEGS_MAX);
+    Ok(route)
+}
+
+/// The places of one tier that may answer, best first.
+fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
+    let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
+    let mut keyed = Vec::with_capacity(tier.targets.len());
+    for (place, target) in (0_u64..).zip(&tier.targets) {
+        let is_known = |known: &Target| known == target;
+        if route.legs.iter().any(|leg| is_known(&leg.target)) || route.dropped.iter().any(|d| is_known(&d.target)) {
+            continue;
+        }
+        let Some(upstream) = asked.config.upstream(&target.upstream) else { continue };
+        match drop::may(asked, upstream, target) {
+            Err(why) => route.dropped.push(Dropped { target: target.clone(), why }),
+            Ok(far) => {
+                let score = score::score(asked, target, asked.catalogue.info(target), upstream.local);
+                let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
+                let position =
+                    Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };
+                let key = (asked.wish.provider.position(&target.upstream), score::key(asked, &position, strategy));
+                keyed.push((key, Leg::new(target, far, upstream.local, score, strategy)));
+            }
+        }
+    }
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, leg)| leg).collect()
+}
+
+/// A conversation in the middle of a tool call stays where it is: another model would not know what it called, or how.
+fn bind(asked: &Asked<'_>, legs: &mut [Leg]) {
+    if !asked.wish.tool_loop {
+        return;
+    }
+    let Some(last) = asked.sessions.last(&asked.wish.prefix, asked.now) else { return };
+    // Rather the same model elsewhere than another one.
+    let same = legs.iter().position(|leg| leg.target == *last);
+    let alike = || legs.iter().position(|leg| leg.target.model == last.model);
+    if let Some(position) = same.or_else(alike)
+        && let Some(before) = legs.get_mut(..=position)
+    {
+        before.rotate_right(1);
+        if let Some(first) = before.first_mut() {
+            first.is_bound = true;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! When an answer would be complete at a place, and what it would cost.
+
+use std::time::Duration;
+
+use super::Asked;
+use super::strategy::Strategy;
+use super::wish::Wish;
+use crate::catalogue::{ModelInfo, Price, Target};
+use crate::pace::Pace;
+use crate::places::Place;
+
+/// A prediction for one place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Score {
+    /// Until it begins to work on the request.
+    pub wait: Duration,
+    /// To load the model.
+    pub load: Duration,
+    /// To read the prompt, less what is in its cache.
+    pub prefill: Duration,
+    /// To generate the answer.
+    pub decode: Duration,
+    /// Prompt tokens that are in its cache.
+    pub warm_tokens: u64,
+    /// In micro-dollars; where nobody tells the price, as for a strong model of a cloud.
+    pub price_micros: u64,
+    /// Requests that it works on.
+    pub running: u32,
+}
+
+/// Each further request beside it slows an answer down by this share: batches share one memory bus.
+const CONTENTION: f64 = 0.1;
+/// What an answer costs where the price is unknown: that of a strong model, in micro-dollars per million tokens.
+const UNKNOWN_PRICE: Price = Price { prompt_micros: 3_000_000, output_micros: 15_000_000 };
+/// What a second is worth to [`Strategy::Auto`], in micro-dollars: a tenth of a cent.
+const MICROS_PER_SECOND: u64 = 1_000;
+/// How much slower a GPU is that protects itself from heat.
+const THROTTLED: f64 = 1.5;
+/// Foreign load counts up to this share; beyond it a GPU still gives something.
+const PRESSURE_MAX: f64 = 0.9;
+/// Answers without a wish for their length are taken to be as long as those before, but not longer than this.
+const OUTPUT_TOKENS_MAX: f64 = 8_192.0;
+
+impl Score {
+    /// Time to the first token.
+    #[must_use]
+    pub fn first_token(&self) -> Duration {
+        self.wait + self.load + self.prefill
+    }
+
+    /// Time to the end of the answer.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.first_token() + self.decode
+    }
+
+    /// Time with money counted as time.
+    fn worth(&self) -> Duration {
+        self.total().saturating_add(Duration::from_millis(self.price_micros.saturating_mul(1_000) / MICROS_PER_SECOND))
+    }
+}
+
+/// Predicts how a place would answer.
+pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>, is_local: bool) -> Score {
+    let guess = if is_local { Pace::local() } else { Pace::cloud() };
+    let place = asked.places.place(target);
+    let pace = place.map_or(&guess, |place| &place.pace);
+    let warm_tokens = asked.sessions.warm_tokens(&asked.wish.prefix, target).min(asked.wish.prompt_tokens);
+    let output = output_tokens(asked.wish, pace);
+    let running = place.map_or(0, |place| place.running.len());
+    let slow = slowness(asked, target) * (1.0 + running as f64 * CONTENTION);
+    let is_cold = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded)) == Some(false);
+    Score {
+        wait: place.map_or(Duration::ZERO, |place| wait(asked, place)),
+        load: if is_cold { pace.load } else { Duration::ZERO },
+        prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
+        decode: pace.decode(output).mul_f64(slow),
+        warm_tokens,
+        price_micros: price(info, is_local).of(asked.wish.prompt_tokens, output as u64),
+        running: u32::try_from(running).unwrap_or(u32::MAX),
+    }
+}
+
+fn wait(asked: &Asked<'_>, place: &Place) -> Duration {
+    let unread = place.unread(asked.now);
+    match place.slots {
+        Some(slots) if place.running.len() >= slots as usize => {
+            let work = place.owed(asked.now) + place.ahead(asked.lane);
+            unread.max(work / slots.max(1))
+        }
+        Some(_) | None => unread,
+    }
+}
+
+/// The answer's length in tokens, as far as one can tell.
+pub(super) fn output_tokens(wish: &Wish, pace: &Pace) -> f64 {
+    let usual = pace.output_tokens.min(OUTPUT_TOKENS_MAX);
+    wish.output_tokens_max.map_or(usual, |most| usual.min(most as f64))
+}
+
+/// How many times slower than usual the site is.
+fn slowness(asked: &Asked<'_>, target: &Target) -> f64 {
+    let Some(site) = asked.places.site(&target.upstream) else { return 1.0 };
+    let taken = (f64::from(site.pressure) / 100.0).min(PRESSURE_MAX);
+    (1.0 / (1.0 - taken)) * if site.throttled { THROTTLED } else { 1.0 }
+}
+
+/// The price that is reckoned with. The house's own places cost nothing unless somebody says so.
+pub(super) fn price(info: Option<&ModelInfo>, is_local: bool) -> Price {
+    let unknown = if is_local { Price::default() } else { UNKNOWN_PRICE };
+    info.and_then(|info| info.price).unwrap_or(unknown)
+}
+
+/// What a strategy looks at, smallest first.
+pub(super) fn key(asked: &Asked<'_>, at: &Position<'_>, strategy: Strategy) -> [u64; 2] {
+    let Position { target, score, place: number, weight, is_local } = *at;
+    let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    let known = asked.places.place(target);
+    let served = known.map_or(0, |place| place.served);
+    let total = micros(score.total());
+    match strategy {
+        Strategy::Auto => [micros(score.worth()), number],
+        Strategy::Fastest => [total, number],
+        Strategy::Cheapest => [score.price_micros, total],
+        Strategy::LocalFirst => [u64::from(!is_local), micros(score.worth())],
+        Strategy::CloudFirst => [u64::from(is_local), micros(score.worth())],
+        Strategy::RoundRobin => [served, number],
+        Strategy::LeastOutstanding => {
+            let owed = known.map_or(Duration::ZERO, |place| place.owed(asked.now) + place.ahead(asked.lane));
+            [micros(owed), number]
+        }
+        // The one whose next turn comes first, if turns are dealt out by weight.
+        Strategy::Weighted => [(served + 1).saturating_mul(1_000_000) / u64::from(weight.max(1)), number],
+        Strategy::Ordered => [number, 0],
+    }
+}
+
+/// A place within its tier.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position<'a> {
+    pub(super) target: &'a Target,
+    pub(super) score: &'a Score,
+    /// Its number within the tier.
+    pub(super) place: u64,
+    pub(super) weight: u32,
+    pub(super) is_local: bool,
+}
