@@ -42,6 +42,7 @@ fn a_whole_conversation_keeps_its_meaning() {
         "options": {"num_predict": 10, "seed": 1, "stop": ["x"]},
         "logprobs": true,
         "top_logprobs": 2,
+        "truncate": false,
         "stream": false,
     });
     let request = read(&body).unwrap();
@@ -145,7 +146,7 @@ fn what_another_dialect_says_in_its_own_way() {
     assert_eq!(
         write(&request).unwrap(),
         json!({"model": "up", "messages": [{"role": "user", "content": "a\nb"}], "format": "json", "think": true,
-               "stream": false})
+               "truncate": false, "stream": false})
     );
 }
 
