@@ -176,3 +176,13 @@ fn results_inside_a_users_turn_become_messages_of_their_own() {
             {"role": "user", "content": "go on"}])
     );
 }
+
+#[test]
+fn system_messages_become_one_at_the_beginning() {
+    let message = |role, words: &str| Message { role, parts: vec![Part::Text(words.to_owned())], name: None };
+    let messages = vec![message(Role::User, "x"), message(Role::System, "a"), message(Role::System, "b")];
+    assert_eq!(
+        write(&ChatRequest { messages, ..ChatRequest::default() }).unwrap()["messages"],
+        json!([{"role": "system", "content": "a\n\nb"}, {"role": "user", "content": "x"}])
+    );
+}

@@ -14,7 +14,8 @@ use crate::openai::server::Server;
 /// A message that mixes tool results with other parts becomes several. Pictures inside tool results have no place there
 /// in this dialect: they follow in a user message after the last result of the turn.
 ///
-/// Earlier reasoning goes out as `reasoning_content`, but not to OpenAI, which reads none and refuses the member.
+/// Earlier reasoning goes out as `reasoning_content` where it is read. All system messages become one at the beginning,
+/// but not for OpenAI: of the templates of open models many refuse a second one, and others drop it in silence.
 pub(super) fn encode(messages: &[Message], server: Server) -> Result<Vec<Value>, Uncarried> {
     let mut writer = Writer { server, ..Writer::default() };
     for (position, message) in messages.iter().enumerate() {
@@ -44,6 +45,10 @@ impl Writer {
         {
             return Ok(());
         }
+        if message.role == Role::System && message.name.is_none() && self.server != Server::Openai {
+            self.system(content(&message.parts, &at)?);
+            return Ok(());
+        }
         self.flush_pictures();
         let mut map = Map::new();
         let role = match message.role {
@@ -60,6 +65,15 @@ impl Writer {
         }
         self.out.push(Value::Object(map));
         Ok(())
+    }
+
+    fn system(&mut self, added: Value) {
+        let first = self.out.first_mut().filter(|first| first["role"] == "system");
+        match (first.map(|first| &mut first["content"]), added) {
+            (Some(Value::String(text)), Value::String(added)) => text.push_str(&format!("\n\n{added}")),
+            (Some(_), added) => self.out.push(json!({ "role": "system", "content": added })),
+            (None, added) => self.out.insert(0, json!({ "role": "system", "content": added })),
+        }
     }
 
     fn result(&mut self, part: &Part, at: &str) -> Result<(), Uncarried> {
