@@ -28,18 +28,27 @@ impl Ask {
     /// # Errors
     /// The dialects differ and a member is wrong or has no counterpart.
     pub fn outgoing(&self, far: Surface, model: &str, host: &str) -> Result<Vec<u8>, NotSent> {
-        if far == self.near { Ok(self.passed(model)?) } else { self.translated(far, model, Server::of_host(host)) }
+        let server = Server::of_host(host);
+        if far == self.near { Ok(self.passed(model, server)?) } else { self.translated(far, model, server) }
     }
 
     /// The client's own body with the upstream's model name, and usage asked for.
-    fn passed(&self, model: &str) -> Result<Vec<u8>, Malformed> {
+    fn passed(&self, model: &str, server: Server) -> Result<Vec<u8>, Malformed> {
         let mut object = self.object.clone();
         object.remove("models");
         if self.near.dialect() == domain::surface::Dialect::Ollama {
             object.remove("name");
         }
         object.set("model", model);
-        if self.stream && matches!(self.near, Surface::OpenaiChat | Surface::OpenaiCompletions) && !self.include_usage {
+        if self.near.dialect() == domain::surface::Dialect::Anthropic && model.contains("claude") {
+            anthropic::request::drop_unsigned(&mut object)?;
+        }
+        if !matches!(self.near, Surface::OpenaiChat | Surface::OpenaiCompletions) {
+            return Ok(object.to_bytes());
+        }
+        if !server.takes_stream_options() {
+            object.remove("stream_options");
+        } else if self.stream && !self.include_usage {
             let mut options: serde_json::Map<String, serde_json::Value> =
                 object.get("stream_options")?.unwrap_or_default();
             options.insert("include_usage".to_owned(), true.into());

@@ -8,6 +8,12 @@ pub enum Server {
     /// OpenAI itself, or Azure: knows `max_completion_tokens` for every model, and refuses `max_tokens` for reasoning
     /// models and members that it does not know.
     Openai,
+    /// Mistral's cloud: refuses every member that it does not know, also `stream_options` and `user`; calls the seed
+    /// `random_seed`; tells a stream's usage unasked.
+    Mistral,
+    /// Groq, Gemini and Cerebras: like other clouds, but they refuse members of messages that they do not know, like
+    /// earlier reasoning.
+    Strict,
     /// Another cloud: knows `max_tokens` and `reasoning_effort`.
     Cloud,
     /// llama.cpp, vLLM, SGLang, LM Studio and the like: know `max_tokens` and `chat_template_kwargs`.
@@ -24,6 +30,10 @@ impl Server {
         let ends = |names: &[&str]| names.iter().any(|name| host.ends_with(name));
         if host == "api.openai.com" || ends(&[".api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com"]) {
             Self::Openai
+        } else if host == "mistral.ai" || ends(&[".mistral.ai"]) {
+            Self::Mistral
+        } else if ends(&["api.groq.com", "generativelanguage.googleapis.com", "api.cerebras.ai"]) {
+            Self::Strict
         } else if host.parse::<IpAddr>().is_ok()
             || !host.contains('.')
             || ends(&[".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".localhost"])
@@ -32,6 +42,17 @@ impl Server {
         } else {
             Self::Cloud
         }
+    }
+
+    /// Whether an earlier answer's reasoning may be given back. OpenAI reads none and refuses the member, too.
+    pub(super) const fn reads_reasoning(self) -> bool {
+        matches!(self, Self::Cloud | Self::Local)
+    }
+
+    /// Whether a stream's usage can be asked for.
+    #[must_use]
+    pub const fn takes_stream_options(self) -> bool {
+        !matches!(self, Self::Mistral)
     }
 }
 
@@ -49,7 +70,12 @@ mod tests {
             ("[::1]", Server::Local),
             ("gpu-box", Server::Local),
             ("gpu.lan", Server::Local),
+            ("api.mistral.ai", Server::Mistral),
+            ("codestral.mistral.ai", Server::Mistral),
+            ("api.groq.com", Server::Strict),
+            ("generativelanguage.googleapis.com", Server::Strict),
             ("openrouter.ai", Server::Cloud),
+            ("notmistral.ai", Server::Cloud),
             ("notapi.openai.com.evil.example", Server::Cloud),
         ] {
             assert_eq!(Server::of_host(host), want, "{host}");

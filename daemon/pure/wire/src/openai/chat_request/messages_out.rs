@@ -146,7 +146,7 @@ fn assistant(parts: &[Part], server: Server, map: &mut Map<String, Value>, at: &
     let has_content = !texts.is_empty() || (spoken.calls.is_empty() && spoken.refusal.is_none());
     map.insert("content".to_owned(), if has_content { texts.into() } else { Value::Null });
     put(map, "refusal", spoken.refusal.take());
-    if server == Server::Openai {
+    if !server.reads_reasoning() {
         spoken.thinking.clear();
         spoken.details.clear();
     }

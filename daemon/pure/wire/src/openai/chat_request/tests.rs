@@ -118,6 +118,36 @@ fn the_length_limit_has_the_name_that_the_server_knows() {
 }
 
 #[test]
+fn strict_clouds_get_nothing_that_they_refuse() {
+    let request = read(FULL).unwrap();
+    for server in [Server::Strict, Server::Mistral] {
+        let body = written(&request, server);
+        assert!(!body.to_string().contains("reasoning_content"), "{server:?}");
+        assert_eq!(body["max_tokens"], 100);
+    }
+    let mistral = written(&request, Server::Mistral);
+    for name in ["stream_options", "user", "seed"] {
+        assert_eq!(mistral.get(name), None, "{name}");
+    }
+    assert_eq!(mistral["random_seed"], 7);
+    assert_eq!(written(&request, Server::Strict)["stream_options"], json!({"include_usage": true}));
+}
+
+#[test]
+fn open_models_get_one_system_message_at_the_beginning() {
+    let messages = [("a", Role::System), ("b", Role::System), ("x", Role::User), ("c", Role::System)];
+    let request = ChatRequest {
+        messages: messages.into_iter().map(|(words, role)| text(role, words)).collect(),
+        ..ChatRequest::default()
+    };
+    assert_eq!(
+        written(&request, Server::Local)["messages"],
+        json!([{"role": "system", "content": "a\n\nb\n\nc"}, {"role": "user", "content": "x"}])
+    );
+    assert_eq!(written(&request, Server::Openai)["messages"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
 fn wrong_requests_are_refused_with_a_path() {
     for (text, at) in [
         (r#"{"messages":[{"role":"user","content":"x"}]}"#, "model"),
