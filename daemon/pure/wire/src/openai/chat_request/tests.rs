@@ -224,6 +224,7 @@ fn echoes_and_marks_are_harmless() {
         r#"{"role":"assistant","content":"a","annotations":[],"audio":null,"refusal":null,"provider_specific_fields":{},"prefix":false}"#,
         r#"{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}"#,
         r#"{"role":"system","content":"a","cache_control":{"type":"ephemeral"}}"#,
+        r#"{"role":"user","content":"a","tool_calls":[],"images":[]}"#,
     ] {
         let request =
             read(&format!(r#"{{"model":"m","messages":[{message}],"prompt_cache_key":"k","user":null}}"#)).unwrap();
