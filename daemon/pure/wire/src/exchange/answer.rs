@@ -166,17 +166,26 @@ fn vectors(
         Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body)?,
         _ => ollama::embed::decode_reply(body)?,
     };
+    if ask.near == far {
+        return passed_vectors(ask, far, body);
+    }
     let written: Bytes = match ask.near {
-        // The OpenAI SDKs ask for base64, and many servers answer with numbers all the same.
-        near if near == far => match (ask.vectors, far) {
-            (VectorEncoding::Base64, Surface::OpenaiEmbeddings) => {
-                openai::embeddings::to_base64(body)?.map_or_else(|| body.clone(), Bytes::from)
-            }
-            _ => body.clone(),
-        },
         Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context, elapsed).into(),
         Surface::OllamaEmbeddings => ollama::embed::encode_reply_legacy(&reply).into(),
         _ => openai::embeddings::encode_reply(&reply, ask.vectors, &context.model).into(),
     };
     Ok(Answer { body: written, usage: reply.usage })
+}
+
+fn passed_vectors(ask: &Ask, far: Surface, body: &Bytes) -> Result<Answer, BadAnswer> {
+    if far != Surface::OpenaiEmbeddings {
+        return Ok(Answer { body: body.clone(), usage: ollama::embed::usage(body)? });
+    }
+    let usage = openai::embeddings::usage(body)?;
+    // The OpenAI SDKs ask for base64, and many servers answer with numbers all the same.
+    let written = match ask.vectors {
+        VectorEncoding::Base64 => openai::embeddings::to_base64(body)?,
+        VectorEncoding::Float => None,
+    };
+    Ok(Answer { body: written.map_or_else(|| body.clone(), Bytes::from), usage })
 }
