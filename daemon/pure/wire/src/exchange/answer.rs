@@ -13,7 +13,7 @@ use crate::failure::UpstreamFailure;
 use crate::malformed::Malformed;
 use crate::ollama::{Form, Load};
 use crate::reply::{ChatReply, Event, ReplyContext};
-use crate::{anthropic, ollama, openai};
+use crate::{anthropic, json, ollama, openai};
 
 /// A body for the client.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,6 +134,10 @@ pub fn error_body(dialect: Dialect, status: u16, body: &[u8]) -> UpstreamFailure
 }
 
 fn reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
+    read_reply(far, body).or_else(|error| read_reply(far, &json::mended(body).ok_or(error)?))
+}
+
+fn read_reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
     match far {
         Surface::OpenaiCompletions => openai::completions::decode_reply(body),
         Surface::AnthropicMessages => anthropic::reply::decode(body),
@@ -162,13 +166,13 @@ fn vectors(
     context: &ReplyContext,
     elapsed: Duration,
 ) -> Result<Answer, BadAnswer> {
+    if ask.near == far {
+        return passed_vectors(ask, far, body);
+    }
     let reply: EmbeddingReply = match far {
         Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body)?,
         _ => ollama::embed::decode_reply(body)?,
     };
-    if ask.near == far {
-        return passed_vectors(ask, far, body);
-    }
     let written: Bytes = match ask.near {
         Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context, elapsed).into(),
         Surface::OllamaEmbeddings => ollama::embed::encode_reply_legacy(&reply).into(),

@@ -80,6 +80,7 @@ impl Ask {
     /// # Errors
     /// A member is wrong.
     pub fn chat(&self) -> Result<ChatRequest, Malformed> {
+        self.object.check_values()?;
         match self.near {
             Surface::OpenaiResponses => openai::responses::request::decode(&self.object),
             Surface::AnthropicMessages => anthropic::request::decode(&self.object),
@@ -96,6 +97,7 @@ impl Ask {
     }
 
     fn completion(&self) -> Result<CompletionRequest, Malformed> {
+        self.object.check_values()?;
         if self.near == Surface::OllamaGenerateRaw {
             ollama::generate::decode_raw(&self.object)
         } else {
@@ -104,6 +106,7 @@ impl Ask {
     }
 
     fn embedding(&self) -> Result<EmbeddingRequest, Malformed> {
+        self.object.check_values()?;
         match self.near {
             Surface::OllamaEmbed => ollama::embed::decode(&self.object),
             Surface::OllamaEmbeddings => ollama::embed::decode_legacy(&self.object),
