@@ -210,6 +210,18 @@ fn odd_chunks() {
     assert_eq!(
         events(stream),
         [
+#[test]
+fn an_answer_that_was_given_up_is_no_answer() {
+    for word in ["error", "abort", "insufficient_system_resource"] {
+        let got =
+            events(&chunks(&[r#""delta":{"content":"a"}"#, &format!(r#""delta":{{}},"finish_reason":"{word}""#)]));
+        let [Event::Start { .. }, Event::Text { .. }, Event::Failed(failure)] = got.as_slice() else {
+            panic!("{got:?}")
+        };
+        assert!(failure.kind == FailureKind::Upstream && failure.message.contains(word), "{failure:?}");
+    }
+}
+
             Event::Start { model: None },
             text("a"),
             finish(Finish::Stop),
