@@ -215,7 +215,12 @@ impl Encoder {
     }
 
     fn arguments(&mut self, index: u32, piece: &str, out: &mut Vec<u8>) {
-        let Some(&at) = self.calls.get(&index).filter(|_| !piece.is_empty()) else { return };
+        if let Some(&at) = self.calls.get(&index).filter(|_| !piece.is_empty()) {
+            self.grow(at, piece, out);
+        }
+    }
+
+    fn grow(&mut self, at: usize, piece: &str, out: &mut Vec<u8>) {
         if let Some(Body::Call(call)) = self.items.get_mut(at).map(|item| &mut item.body) {
             call.arguments.push_str(piece);
         }
@@ -248,6 +253,10 @@ impl Encoder {
                 let part = output::summary(text);
                 let done = json!({"summary_index": 0, "text": text});
                 self.of_item("response.reasoning_summary_text.done", at, done, out);
+        // Clients parse the arguments: no text at all is no JSON.
+        if matches!(self.items.get(at).map(|item| &item.body), Some(Body::Call(call)) if call.arguments.is_empty()) {
+            self.grow(at, "{}", out);
+        }
                 let done = json!({"summary_index": 0, "part": part});
                 self.of_item("response.reasoning_summary_part.done", at, done, out);
             }
