@@ -90,6 +90,12 @@ impl Encoder {
         }
     }
 
+    /// Notes that the client got an event of another writer: a failure then ends that response.
+    pub fn passed(&mut self) {
+        self.begun = true;
+        self.sequence += 1;
+    }
+
     /// Ends the stream with an `error` event, which the official clients raise, and a failed response.
     pub fn fail(&mut self, error: &ErrorBody, out: &mut Vec<u8>) {
         if self.ended {
@@ -247,16 +253,16 @@ impl Encoder {
     }
 
     fn complete(&mut self, at: usize, status: &'static str, out: &mut Vec<u8>) {
+        // Clients parse the arguments: no text at all is no JSON.
+        if matches!(self.items.get(at).map(|item| &item.body), Some(Body::Call(call)) if call.arguments.is_empty()) {
+            self.grow(at, "{}", out);
+        }
         match self.items.get(at).map(|item| &item.body) {
             Some(Body::Message(contents)) if !contents.is_empty() => self.close_content(at, out),
             Some(Body::Reasoning { text, .. }) if !text.is_empty() => {
                 let part = output::summary(text);
                 let done = json!({"summary_index": 0, "text": text});
                 self.of_item("response.reasoning_summary_text.done", at, done, out);
-        // Clients parse the arguments: no text at all is no JSON.
-        if matches!(self.items.get(at).map(|item| &item.body), Some(Body::Call(call)) if call.arguments.is_empty()) {
-            self.grow(at, "{}", out);
-        }
                 let done = json!({"summary_index": 0, "part": part});
                 self.of_item("response.reasoning_summary_part.done", at, done, out);
             }
