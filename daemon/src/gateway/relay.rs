@@ -14,6 +14,9 @@ use super::job::{Job, Live};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
 use crate::upstreams::Fault;
 
+/// Most bytes of a stream that are kept while none of them can be seen.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What is known of a stream before its upstream is.
 pub(super) struct Signs {
     pub(super) dialect: Dialect,
@@ -204,6 +207,10 @@ impl Passage {
             None if at_end => {
                 let cut = Fault::Broken("the stream ended before the answer was complete".to_owned());
                 Some(Next::End(bytes, End::Failed(cut)))
+            }
+            None if self.held.len() > HELD_BYTES_MAX => {
+                let fault = Fault::NotAnAnswer(format!("it said nothing in {HELD_BYTES_MAX} bytes"));
+                Some(Next::End(bytes, End::Failed(fault)))
             }
             None => (!bytes.is_empty()).then_some(Next::Bytes(bytes)),
         }
