@@ -11,9 +11,11 @@ pub enum Server {
     /// Mistral's cloud: refuses every member that it does not know, also `stream_options` and `user`; calls the seed
     /// `random_seed`; tells a stream's usage unasked.
     Mistral,
-    /// Groq, Gemini and Cerebras: like other clouds, but they refuse members of messages that they do not know, like
-    /// earlier reasoning.
+    /// Groq and Cerebras: like other clouds, but they refuse members of messages that they do not know, like earlier
+    /// reasoning.
     Strict,
+    /// Gemini's compatible path: strict as well, also about `user`, and wants to see its own signature again with earlier tool calls.
+    Gemini,
     /// Another cloud: knows `max_tokens` and `reasoning_effort`.
     Cloud,
     /// llama.cpp, vLLM, SGLang, LM Studio and the like: know `max_tokens` and `chat_template_kwargs`.
@@ -32,8 +34,10 @@ impl Server {
             Self::Openai
         } else if host == "mistral.ai" || ends(&[".mistral.ai"]) {
             Self::Mistral
-        } else if ends(&["api.groq.com", "generativelanguage.googleapis.com", "api.cerebras.ai"]) {
+        } else if ends(&["api.groq.com", "api.cerebras.ai"]) {
             Self::Strict
+        } else if ends(&["generativelanguage.googleapis.com"]) {
+            Self::Gemini
         } else if host.parse::<IpAddr>().is_ok()
             || !host.contains('.')
             || ends(&[".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".localhost"])
@@ -47,6 +51,11 @@ impl Server {
     /// Whether an earlier answer's reasoning may be given back. OpenAI reads none and refuses the member, too.
     pub(super) const fn reads_reasoning(self) -> bool {
         matches!(self, Self::Cloud | Self::Local)
+    }
+
+    /// Whether the name of the client's end user may be told, which changes no answer.
+    pub(super) const fn takes_user(self) -> bool {
+        !matches!(self, Self::Mistral | Self::Gemini)
     }
 
     /// Whether a stream's usage can be asked for.
@@ -73,7 +82,7 @@ mod tests {
             ("api.mistral.ai", Server::Mistral),
             ("codestral.mistral.ai", Server::Mistral),
             ("api.groq.com", Server::Strict),
-            ("generativelanguage.googleapis.com", Server::Strict),
+            ("generativelanguage.googleapis.com", Server::Gemini),
             ("openrouter.ai", Server::Cloud),
             ("notmistral.ai", Server::Cloud),
             ("notapi.openai.com.evil.example", Server::Cloud),

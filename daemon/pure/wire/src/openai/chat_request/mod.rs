@@ -123,7 +123,7 @@ pub fn encode(request: &ChatRequest, model: &str, server: Server) -> Result<Vec<
     tools::encode(request, &mut body);
     let limit_name = match server {
         Server::Openai => "max_completion_tokens",
-        Server::Mistral | Server::Strict | Server::Cloud | Server::Local => "max_tokens",
+        Server::Mistral | Server::Strict | Server::Gemini | Server::Cloud | Server::Local => "max_tokens",
     };
     extra::put(&mut body, limit_name, request.sampling.max_tokens);
     sampling::encode(&request.sampling, &mut body);
@@ -142,7 +142,8 @@ pub fn encode(request: &ChatRequest, model: &str, server: Server) -> Result<Vec<
     if server == Server::Mistral {
         let seed = extra::take(&mut body, "seed");
         extra::put(&mut body, "random_seed", seed);
-    } else {
+    }
+    if server.takes_user() {
         extra::put(&mut body, "user", request.user.clone());
     }
     extra::forward(&request.extra, &mut body)?;

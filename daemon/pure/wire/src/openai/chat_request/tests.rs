@@ -120,7 +120,7 @@ fn the_length_limit_has_the_name_that_the_server_knows() {
 #[test]
 fn strict_clouds_get_nothing_that_they_refuse() {
     let request = read(FULL).unwrap();
-    for server in [Server::Strict, Server::Mistral] {
+    for server in [Server::Strict, Server::Gemini, Server::Mistral] {
         let body = written(&request, server);
         assert!(!body.to_string().contains("reasoning_content"), "{server:?}");
         assert_eq!(body["max_tokens"], 100);
@@ -130,6 +130,9 @@ fn strict_clouds_get_nothing_that_they_refuse() {
         assert_eq!(mistral.get(name), None, "{name}");
     }
     assert_eq!(mistral["random_seed"], 7);
+    let calls = &written(&request, Server::Gemini)["messages"][2]["tool_calls"];
+    assert_eq!(calls[0]["extra_content"]["google"]["thought_signature"], "skip_thought_signature_validator");
+    assert_eq!(calls[1].get("extra_content"), None);
     assert_eq!(written(&request, Server::Strict)["stream_options"], json!({"include_usage": true}));
 }
 
