@@ -247,10 +247,12 @@ impl Passage {
     fn whole_end(&mut self, job: &mut Job, live: &Live) -> Next {
         let body = Bytes::from(std::mem::take(&mut self.held));
         match whole_as_stream(&job.ask, live.leg.far, &body, job.context.clone(), job.settlement.elapsed()) {
-            Ok(answer) => {
+            Ok((preamble, answer)) => {
                 job.settlement.saw(1);
                 job.settlement.usage = answer.usage;
-                Next::End(answer.body, End::Complete)
+                // The client may have the first frames from another upstream.
+                let body = if self.begins { [preamble, answer.body].concat().into() } else { answer.body };
+                Next::End(body, End::Complete)
             }
             Err(bad) => Next::End(Bytes::new(), End::Failed(bad.into())),
         }

@@ -93,7 +93,8 @@ fn refuse_error(dialect: Dialect, body: &[u8]) -> Result<(), BadAnswer> {
     }
 }
 
-/// Turns an answer in one piece into a stream, for an upstream that does not stream although it was asked to.
+/// Turns an answer in one piece into a stream, for an upstream that does not stream although it was asked to. Its first
+/// frames come apart, like those of [`super::Step`].
 ///
 /// # Errors
 /// The body is no answer.
@@ -103,18 +104,19 @@ pub fn whole_as_stream(
     body: &Bytes,
     context: ReplyContext,
     elapsed: Duration,
-) -> Result<Answer, BadAnswer> {
+) -> Result<(Bytes, Answer), BadAnswer> {
     refuse_error(far.dialect(), body)?;
     let reply = reply(far, body)?;
     let mut encoder = Encoder::new(ask, context);
     encoder.estimate_input(ask);
-    let mut out = Vec::new();
+    let (mut preamble, mut out) = (Vec::new(), Vec::new());
     // First, because Anthropic's streams begin with the prompt's count.
-    encoder.event(&Event::Usage(reply.usage), elapsed, &mut out);
+    encoder.event(&Event::Usage(reply.usage), elapsed, &mut preamble);
     for event in reply.events() {
-        encoder.event(&event, elapsed, &mut out);
+        let begins = matches!(event, Event::Start { .. });
+        encoder.event(&event, elapsed, if begins { &mut preamble } else { &mut out });
     }
-    Ok(Answer { body: out.into(), usage: reply.usage })
+    Ok((preamble.into(), Answer { body: out.into(), usage: reply.usage }))
 }
 
 /// The answer to Ollama's wish to have a model loaded or unloaded, for upstreams that do so by themselves.
