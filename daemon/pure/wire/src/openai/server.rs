@@ -9,7 +9,7 @@ pub enum Server {
     /// models and members that it does not know.
     Openai,
     /// Mistral's cloud: refuses every member that it does not know, also `stream_options` and `user`; calls the seed
-    /// `random_seed`; tells a stream's usage unasked.
+    /// `random_seed`; tells a stream's usage unasked; wants the assistant's word between tool results and the user's.
     Mistral,
     /// Groq and Cerebras: like other clouds, but they refuse members of messages that they do not know, like earlier
     /// reasoning.

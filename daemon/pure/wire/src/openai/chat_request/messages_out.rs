@@ -63,8 +63,17 @@ impl Writer {
         } else {
             map.insert("content".to_owned(), content(&message.parts, &at)?);
         }
-        self.out.push(Value::Object(map));
+        self.push(Value::Object(map));
         Ok(())
+    }
+
+    fn push(&mut self, message: Value) {
+        let is_answered = message["role"] != "user" || self.out.last().is_none_or(|last| last["role"] != "tool");
+        if self.server == Server::Mistral && !is_answered {
+            // Mistral refuses a user's message right behind tool results.
+            self.out.push(json!({ "role": "assistant", "content": "OK." }));
+        }
+        self.out.push(message);
     }
 
     fn system(&mut self, added: Value) {
@@ -104,7 +113,8 @@ impl Writer {
 
     fn flush_pictures(&mut self) {
         if !self.pictures.is_empty() {
-            self.out.push(json!({ "role": "user", "content": std::mem::take(&mut self.pictures) }));
+            let pictures = std::mem::take(&mut self.pictures);
+            self.push(json!({ "role": "user", "content": pictures }));
         }
     }
 }
@@ -142,6 +152,10 @@ fn assistant(parts: &[Part], server: Server, map: &mut Map<String, Value>, at: &
         ));
     }
     let mut spoken = Spoken::of(parts);
+    if server != Server::Openai {
+        // Others do not read the member, and strict ones refuse it.
+        spoken.texts.extend(spoken.refusal.take());
+    }
     let texts = std::mem::take(&mut spoken.texts).join("\n");
     let has_content = !texts.is_empty() || (spoken.calls.is_empty() && spoken.refusal.is_none());
     map.insert("content".to_owned(), if has_content { texts.into() } else { Value::Null });

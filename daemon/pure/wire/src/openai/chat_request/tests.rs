@@ -137,6 +137,25 @@ fn strict_clouds_get_nothing_that_they_refuse() {
 }
 
 #[test]
+fn mistral_gets_an_answer_between_results_and_the_user() {
+    let roles = |server| -> Vec<Value> {
+        let body = written(&read(FULL).unwrap(), server);
+        body["messages"].as_array().unwrap().iter().map(|message| message["role"].clone()).collect()
+    };
+    assert_eq!(roles(Server::Mistral)[3..], ["tool", "tool", "assistant", "user"]);
+    assert_eq!(roles(Server::Cloud)[3..], ["tool", "tool", "user"]);
+}
+
+#[test]
+fn refusals_are_said_where_nobody_reads_the_member() {
+    let parts = vec![Part::Refusal("No.".into())];
+    let messages = vec![text(Role::User, "x"), Message { role: Role::Assistant, parts, name: None }];
+    let request = ChatRequest { messages, ..ChatRequest::default() };
+    assert_eq!(written(&request, Server::Local)["messages"][1], json!({"role": "assistant", "content": "No."}));
+    assert_eq!(written(&request, Server::Openai)["messages"][1]["refusal"], "No.");
+}
+
+#[test]
 fn open_models_get_one_system_message_at_the_beginning() {
     let messages = [("a", Role::System), ("b", Role::System), ("x", Role::User), ("c", Role::System)];
     let request = ChatRequest {
