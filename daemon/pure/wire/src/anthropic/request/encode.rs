@@ -200,12 +200,12 @@ fn output_config(format: Option<&Format>, plan: &Plan) -> Result<Map<String, Val
     Ok(config)
 }
 
-/// Anthropic refuses requests whose user looks like a mail address or a telephone number. The name does not change the
-/// answer, so it stays behind.
+/// Anthropic refuses requests whose user looks like a mail address or a telephone number, and servers that copy its API
+/// those with other letters than these. The name does not change the answer, so it stays behind.
 fn is_accepted(user: &str) -> bool {
-    const CHARS_MAX: usize = 256;
-    let telephone = user.chars().all(|char| char.is_ascii_digit() || " +-().".contains(char));
-    !user.is_empty() && !user.contains('@') && !telephone && user.chars().count() <= CHARS_MAX
+    const BYTES_MAX: usize = 128;
+    let plain = user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    plain && user.bytes().any(|byte| byte.is_ascii_alphabetic()) && user.len() <= BYTES_MAX
 }
 
 /// Lets unknown members pass, which Anthropic checks itself, unless they belong to another dialect's inside or repeat

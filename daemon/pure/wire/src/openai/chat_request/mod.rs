@@ -32,6 +32,9 @@ const MEMBERS: [&str; 14] = [
     "audio",
 ];
 
+/// Longest name of an end user that every cloud accepts; Claude Code's is longer, and changes no answer.
+const USER_CHARS_MAX: usize = 64;
+
 /// Reads a client's request. Content that no neutral type can hold goes to `extra` under its path.
 ///
 /// # Errors
@@ -144,7 +147,8 @@ pub fn encode(request: &ChatRequest, model: &str, server: Server) -> Result<Vec<
         extra::put(&mut body, "random_seed", seed);
     }
     if server.takes_user() {
-        extra::put(&mut body, "user", request.user.clone());
+        let user = request.user.clone().filter(|user| user.chars().count() <= USER_CHARS_MAX);
+        extra::put(&mut body, "user", user);
     }
     extra::forward(&request.extra, &mut body)?;
     Ok(Value::Object(body).to_string().into_bytes())

@@ -137,6 +137,27 @@ fn strict_clouds_get_nothing_that_they_refuse() {
 }
 
 #[test]
+fn schemas_of_functions_name_their_members() {
+    for (parameters, want) in [
+        ("null", json!({"type": "object", "properties": {}})),
+        (r#"{"type":"object"}"#, json!({"type": "object", "properties": {}})),
+        (r#"{"anyOf":[{"type":"object"}]}"#, json!({"anyOf": [{"type": "object"}]})),
+    ] {
+        let tool = format!(r#""tools":[{{"type":"function","function":{{"name":"f","parameters":{parameters}}}}}]"#);
+        let body = written(&with(&tool).unwrap(), Server::Openai);
+        assert_eq!(body["tools"][0]["function"]["parameters"], want);
+    }
+}
+
+#[test]
+fn a_user_whose_name_is_too_long_stays_unnamed() {
+    for (user, kept) in [("u".repeat(64), true), ("u".repeat(65), false)] {
+        let request = with(&format!(r#""user":"{user}""#)).unwrap();
+        assert_eq!(written(&request, Server::Openai).get("user").is_some(), kept);
+    }
+}
+
+#[test]
 fn mistral_gets_an_answer_between_results_and_the_user() {
     let roles = |server| -> Vec<Value> {
         let body = written(&read(FULL).unwrap(), server);
