@@ -125,10 +125,8 @@ fn characters_that_an_upstream_cut_in_two_do_not_end_the_stream() {
 
 #[test]
 fn an_endless_stream_is_not_kept() {
-    let chunk = Bytes::from([": ", &"x".repeat(1 << 20), "\n\n"].concat());
-    for (near, ends) in [(Surface::AnthropicMessages, true), (Surface::OpenaiChat, false)] {
-        let mut transcoder = Transcoder::new(&ask(near, true), Surface::OpenaiChat, context(false));
-        let ended = (0..300).any(|_| transcoder.feed(&chunk, Duration::ZERO).is_err());
-        assert_eq!(ended, ends, "{near:?}");
-    }
+    let mut transcoder = Transcoder::new(&ask(Surface::AnthropicMessages, true), Surface::OpenaiChat, context(false));
+    let comment = Bytes::from_static(b": x\n\n");
+    assert!(transcoder.feed(&comment, Duration::ZERO).is_ok());
+    assert!(transcoder.feed(&Bytes::from(vec![0; 256 << 20]), Duration::ZERO).is_err());
 }
