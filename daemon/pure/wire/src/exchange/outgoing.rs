@@ -59,9 +59,15 @@ impl Ask {
 
     fn translated(&self, far: Surface, model: &str, server: Server) -> Result<Vec<u8>, NotSent> {
         let body = match far {
-            Surface::OpenaiChat => openai::chat_request::encode(&self.chat()?, model, server)?,
-            Surface::AnthropicMessages => anthropic::request::encode(&self.chat()?, model)?,
-            Surface::OllamaChat => ollama::chat_request::encode(&self.chat()?, model)?,
+            Surface::OpenaiChat | Surface::AnthropicMessages | Surface::OllamaChat => {
+                let chat = self.chat()?;
+                let written = match far {
+                    Surface::AnthropicMessages => anthropic::request::encode(&chat, model),
+                    Surface::OllamaChat => ollama::chat_request::encode(&chat, model),
+                    _ => openai::chat_request::encode(&chat, model, server),
+                };
+                written.map_err(|error| self.renamed(&chat, error))?
+            }
             Surface::OpenaiCompletions => openai::completions::encode_request(&self.completion()?, model)?,
             Surface::OllamaGenerateRaw => ollama::generate::encode(&self.completion()?, model)?,
             Surface::OpenaiEmbeddings => openai::embeddings::encode(&self.embedding()?, model)?,
@@ -75,6 +81,18 @@ impl Ask {
         };
         Ok(body)
     }
+
+    /// Encoders number the neutral messages, of which there may be more than the client's: where the two differ, its
+    /// own name for all of them is told.
+    fn renamed(&self, chat: &ChatRequest, error: Uncarried) -> Uncarried {
+        let is_numbered = error.field.starts_with("messages[") && !chat.extra.contains_key(&error.field);
+        match self.near {
+            Surface::OpenaiResponses if is_numbered => Uncarried { field: "input".to_owned(), ..error },
+            Surface::AnthropicMessages if is_numbered => Uncarried { field: "messages".to_owned(), ..error },
+            _ => error,
+        }
+    }
+
     /// The conversation in neutral terms.
     ///
     /// # Errors

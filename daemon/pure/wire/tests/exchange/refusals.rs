@@ -210,6 +210,17 @@ fn responses_to_others() {
 }
 
 #[test]
+fn what_a_message_holds_is_named_as_the_client_knows_it() {
+    let url = "https://x.example/a.png";
+    let image = json!({"type": "image", "source": {"type": "url", "url": url}});
+    let more = json!({"system": "s", "messages": [{"role": "user", "content": [image]}]});
+    check_refused(Surface::AnthropicMessages, Surface::OllamaChat, &[(more, "messages")]);
+    let image = json!({"type": "input_image", "image_url": url});
+    let more = json!({"instructions": "s", "input": [{"role": "user", "content": [image]}]});
+    check_refused(Surface::OpenaiResponses, Surface::OllamaChat, &[(more, "input")]);
+}
+
+#[test]
 fn ollama_to_others() {
     for far in [Surface::OpenaiChat, Surface::AnthropicMessages] {
         for near in [Surface::OllamaChat, Surface::OllamaGenerate] {
