@@ -21,6 +21,39 @@ pub enum NotSent {
     Uncarried(#[from] Uncarried),
 }
 
+/// What clients of `near` call a member of OpenAI's chat; `None` where it is the same.
+fn own_name(near: Surface, field: &str) -> Option<&'static str> {
+    let names: &[(&str, &str)] = match near {
+        Surface::AnthropicMessages => &[
+            ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
+            ("reasoning_effort", "output_config.effort"),
+            ("response_format", "output_config.format"),
+        ],
+        Surface::OpenaiResponses => {
+            &[("logprobs", "include"), ("reasoning_effort", "reasoning.effort"), ("response_format", "text.format")]
+        }
+        Surface::OllamaChat | Surface::OllamaGenerate => &[
+            ("frequency_penalty", "options.frequency_penalty"),
+            ("min_p", "options.min_p"),
+            ("presence_penalty", "options.presence_penalty"),
+            ("reasoning_effort", "think"),
+            ("repeat_penalty", "options.repeat_penalty"),
+            ("response_format", "format"),
+            ("seed", "options.seed"),
+            ("temperature", "options.temperature"),
+            ("top_k", "options.top_k"),
+            ("top_p", "options.top_p"),
+        ],
+        _ => &[],
+    };
+    // Of the neutral messages, whose numbers stand in a path, there may be more than the client's.
+    match near {
+        Surface::OpenaiResponses if field.starts_with("messages[") => Some("input"),
+        Surface::AnthropicMessages if field.starts_with("messages[") => Some("messages"),
+        _ => names.iter().find(|(known, _)| *known == field).map(|(_, own)| *own),
+    }
+}
+
 impl Ask {
     /// The body for an upstream that is called on `far` and calls the model `model`. `host` is the upstream's, since
     /// servers of OpenAI's dialect differ in what they accept.
@@ -82,13 +115,11 @@ impl Ask {
         Ok(body)
     }
 
-    /// Encoders number the neutral messages, of which there may be more than the client's: where the two differ, its
-    /// own name for all of them is told.
+    /// Encoders know members by OpenAI's names: tells the client's own instead.
     fn renamed(&self, chat: &ChatRequest, error: Uncarried) -> Uncarried {
-        let is_numbered = error.field.starts_with("messages[") && !chat.extra.contains_key(&error.field);
-        match self.near {
-            Surface::OpenaiResponses if is_numbered => Uncarried { field: "input".to_owned(), ..error },
-            Surface::AnthropicMessages if is_numbered => Uncarried { field: "messages".to_owned(), ..error },
+        match own_name(self.near, &error.field) {
+            // What went to `extra` has the client's own name already.
+            Some(name) if !chat.extra.contains_key(&error.field) => Uncarried { field: name.to_owned(), ..error },
             _ => error,
         }
     }
