@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower_service::Service as _;
+use tracing::debug;
 
 use super::connection::{DrivenBody, Http1, Idle};
 use super::trust::Trust;
@@ -142,6 +143,7 @@ impl Pool {
                 .handshake(stream)
                 .await
                 .map_err(broken)?;
+            debug!(upstream = %self.upstream.name, "connected over HTTP/2");
             hyper::rt::Executor::execute(&TokioExecutor::new(), async move {
                 // Its end shows in the requests.
                 let _ = connection.await;
