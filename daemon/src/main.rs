@@ -16,6 +16,12 @@ mod upstreams;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// Cheaper than the C library's by a twentieth of a request, and it gives memory back after a rush (ADR 0006).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -1,5 +1,7 @@
 //! Counters and histograms for Prometheus. Labels are bounded: names from the config and fixed words only.
 
+mod place;
+
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use place::Places;
 
 /// Where a request went and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,16 +52,22 @@ struct Phase {
 
 type Seconds = Family<Place, Histogram, fn() -> Histogram>;
 
-/// All of Airlane's metrics.
-pub(crate) struct Metrics {
-    registry: Registry,
+/// What is counted for each place.
+struct Families {
     requests: Family<Outcome, Counter>,
     tokens: Family<TokenKind, Counter>,
-    errors: Family<ErrorKind, Counter>,
-    cancelled: Family<Phase, Counter>,
     duration: Seconds,
     first_token: Seconds,
     between_tokens: Seconds,
+}
+
+/// All of Airlane's metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    families: Families,
+    places: Places,
+    errors: Family<ErrorKind, Counter>,
+    cancelled: Family<Phase, Counter>,
     /// Requests that are being served.
     pub(crate) in_flight: Gauge<i64, AtomicI64>,
     /// Requests that wait for a place.
@@ -87,14 +97,18 @@ impl Metrics {
         let registry = whole.sub_registry_with_prefix("airlane");
         let long = || Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
         let short = || Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0]);
-        let metrics = Self {
+        let families = Families {
             requests: Family::default(),
             tokens: Family::default(),
-            errors: Family::default(),
-            cancelled: Family::default(),
             duration: Family::new_with_constructor(long),
             first_token: Family::new_with_constructor(long),
             between_tokens: Family::new_with_constructor(short),
+        };
+        let metrics = Self {
+            families,
+            places: Places::default(),
+            errors: Family::default(),
+            cancelled: Family::default(),
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             reachable: Family::default(),
@@ -102,22 +116,22 @@ impl Metrics {
             registry: Registry::default(),
         };
         let seconds = || Unit::Seconds;
-        registry.register("requests", "Requests that have ended", metrics.requests.clone());
-        registry.register("tokens", "Tokens as the upstreams counted them", metrics.tokens.clone());
+        registry.register("requests", "Requests that have ended", metrics.families.requests.clone());
+        registry.register("tokens", "Tokens as the upstreams counted them", metrics.families.tokens.clone());
         registry.register("upstream_errors", "Failed attempts, by what failed", metrics.errors.clone());
         registry.register("cancelled", "Requests whose client left, by phase", metrics.cancelled.clone());
-        registry.register_with_unit("request_duration", "Whole request", seconds(), metrics.duration.clone());
+        registry.register_with_unit("request_duration", "Whole request", seconds(), metrics.families.duration.clone());
         registry.register_with_unit(
             "time_to_first_token",
             "To the first visible token",
             seconds(),
-            metrics.first_token.clone(),
+            metrics.families.first_token.clone(),
         );
         registry.register_with_unit(
             "inter_token",
             "Mean time between visible pieces of one stream",
             seconds(),
-            metrics.between_tokens.clone(),
+            metrics.families.between_tokens.clone(),
         );
         registry.register("requests_in_flight", "Requests that are being served", metrics.in_flight.clone());
         registry.register("requests_waiting", "Requests that wait for a place", metrics.waiting.clone());
@@ -132,37 +146,7 @@ impl Metrics {
 
     /// Counts a request that has ended.
     pub(crate) fn ended(&self, ended: &Ended<'_>) {
-        let place = || Place { upstream: ended.upstream.to_owned(), model: ended.model.to_owned() };
-        self.requests
-            .get_or_create(&Outcome {
-                surface: ended.surface,
-                upstream: ended.upstream.to_owned(),
-                model: ended.model.to_owned(),
-                outcome: ended.outcome,
-            })
-            .inc();
-        if ended.upstream.is_empty() {
-            return;
-        }
-        self.duration.get_or_create(&place()).observe(ended.total.as_secs_f64());
-        if let Some(first) = ended.first_token {
-            self.first_token.get_or_create(&place()).observe(first.as_secs_f64());
-        }
-        if let Some(between) = ended.between_tokens {
-            self.between_tokens.get_or_create(&place()).observe(between.as_secs_f64());
-        }
-        for (kind, count) in [
-            ("input", ended.usage.input),
-            ("output", ended.usage.output),
-            ("cached_read", ended.usage.cached_read),
-            ("cache_write", ended.usage.cache_write),
-            ("reasoning", ended.usage.reasoning),
-        ] {
-            if let Some(count) = count.filter(|count| *count > 0) {
-                let labels = TokenKind { upstream: ended.upstream.to_owned(), model: ended.model.to_owned(), kind };
-                self.tokens.get_or_create(&labels).inc_by(count);
-            }
-        }
+        self.places.ended(&self.families, ended);
     }
 
     /// Counts a failed attempt.

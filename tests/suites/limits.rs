@@ -131,6 +131,7 @@ fn malformed_json_says_where() {
         let response = daemon.send(&Request::raw(path, body));
         assert_eq!(response.status(), 400, "{path}: {}", response.text());
         assert!(response.text().contains("line 2"), "{path}: {}", response.text());
+        assert!(response.json()["error"]["param"].is_null(), "no member is to blame: {}", response.text());
     }
     assert!(fake.requests().is_empty());
 }

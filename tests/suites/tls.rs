@@ -8,7 +8,7 @@ use std::time::Duration;
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::fake::{Fake, Script};
 
-use crate::common::{BOUND, chat_body, eventually};
+use crate::common::{BOUND, chat, chat_body, eventually, wait_model};
 
 struct House {
     fake: Fake,
@@ -98,6 +98,34 @@ fn http2_streams_are_not_held_back_and_end_with_the_client() {
     curl.kill().expect("curl ends");
     let _ = curl.wait();
     assert!(house.fake.wait_closed(0, BOUND).is_some(), "the upstream's work is given up");
+}
+
+/// An upstream that speaks HTTP/2: another Airlane, which does so over TLS.
+#[test]
+fn an_upstream_may_speak_http2() {
+    let back = house();
+    let lines = format!("ca_file = {:?}", back.folder.path().join("cert.pem"));
+    let url = format!("https://localhost:{}", back.daemon.address().port());
+    let front = Setup::new().upstream("back", "openai", &url, &lines).start();
+    wait_model(&front, "fake-1");
+    let mut exchange = front.open(&chat("fake-1", false));
+    assert!(exchange.finish().text().contains("Hello"));
+    for _ in 0..3 {
+        exchange.send(&chat("fake-1", true));
+        assert!(exchange.finish().text().contains("[DONE]"));
+    }
+    back.fake.answer(Script::gated());
+    assert_eq!(
+        front.log().matches("connected over HTTP/2").count(),
+        2,
+        "one connection for the list, one for all else"
+    );
+    let mut exchange = front.open(&chat("fake-1", true));
+    back.fake.release(1);
+    let _ = exchange.head();
+    let _ = exchange.until("Hello");
+    let _ = exchange.reset();
+    assert!(back.fake.wait_closed(4, BOUND).is_some(), "leaving goes through both");
 }
 
 #[test]

@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 use super::Parts;
 use super::listener::{accepted, server_tls};
 use crate::console::House;
-use crate::gateway::{self, Peer};
+use crate::gateway::{self, Gateway, Peer};
+use crate::upstreams::SWEEP_EVERY;
 
 /// The running servers.
 pub(super) struct Servers {
@@ -116,6 +117,7 @@ fn bind_endpoint(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Running>
     let client_timeout = endpoint.client_timeout;
     let mut server = HttpServer::new(move || {
         let gateway = Rc::new(parts.gateway());
+        keep_tidy(&gateway);
         App::new().app_data(gateway).wrap(cors(origins.clone())).configure(gateway::configure)
     })
     .workers(workers)
@@ -136,6 +138,20 @@ fn bind_endpoint(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Running>
         server = bound.with_context(|| cannot_listen(*address, "--listen or [endpoint] listen"))?;
     }
     Ok(Running::start(server.addrs(), server.run()))
+}
+
+/// Closes a worker's unused connections from time to time, as long as the worker lives.
+fn keep_tidy(gateway: &Rc<Gateway>) {
+    let gateway = Rc::downgrade(gateway);
+    actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            match gateway.upgrade() {
+                Some(gateway) => gateway.clients.sweep(),
+                None => return,
+            }
+        }
+    });
 }
 
 fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyhow::Result<Running> {

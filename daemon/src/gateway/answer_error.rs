@@ -77,12 +77,12 @@ impl ServeError {
     fn parts(&self) -> (FailureKind, Option<String>, Option<String>) {
         let word = |text: &str| Some(text.to_owned());
         match self {
-            Self::Malformed(malformed) => (FailureKind::InvalidRequest, None, Some(malformed.at.clone())),
+            Self::Malformed(malformed) => (FailureKind::InvalidRequest, None, member(malformed)),
             Self::TooLarge { .. } => (FailureKind::TooLarge, None, None),
             Self::SlowBody { .. } => (FailureKind::Timeout, None, None),
             Self::Encoding(_) | Self::BrokenBody(_) => (FailureKind::InvalidRequest, None, None),
             Self::NotSent { error: NotSent::Malformed(malformed), .. } => {
-                (FailureKind::InvalidRequest, None, Some(malformed.at.clone()))
+                (FailureKind::InvalidRequest, None, member(malformed))
             }
             Self::NotSent { error: NotSent::Uncarried(uncarried), .. } => {
                 (FailureKind::InvalidRequest, word("unsupported_parameter"), Some(uncarried.field.clone()))
@@ -132,6 +132,11 @@ impl ServeError {
             | Self::NoSuchPath { .. } => None,
         }
     }
+}
+
+/// The member that is wrong, unless the place is one in the text, like `line 3 column 7`.
+fn member(malformed: &Malformed) -> Option<String> {
+    Some(malformed.at.clone()).filter(|at| !at.contains(' '))
 }
 
 /// The family of errors that a client of this path expects.

@@ -24,21 +24,49 @@ pub(super) fn request_id_or_new(headers: &ClientHeaders, gateway: &Gateway) -> S
     request_id(headers).unwrap_or_else(|| gateway.clock.unique())
 }
 
-/// Tracing goes on to every upstream; a dialect's own headers only to upstreams that speak it.
-pub(super) fn headers(request: &HttpRequest, request_id: &str, far: Dialect) -> HeaderMap {
-    const TRACING: [&str; 2] = ["traceparent", "tracestate"];
-    const ANTHROPIC: [&str; 2] = ["anthropic-version", "anthropic-beta"];
-    let own: &[&str] = if far == Dialect::Anthropic { &ANTHROPIC } else { &[] };
-    let mut out = HeaderMap::with_capacity(8);
-    for name in TRACING.iter().chain(own) {
-        for value in request.headers().get_all(*name) {
-            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-                out.append(HeaderName::from_static(name), value);
+/// What of a client's request goes on to upstreams besides the body. The request itself is not kept: it is large, and
+/// a stream is long.
+#[derive(Default)]
+pub(super) struct Forwarded {
+    /// For every upstream.
+    tracing: Vec<(HeaderName, HeaderValue)>,
+    /// For upstreams that speak Anthropic's dialect.
+    anthropic: Vec<(HeaderName, HeaderValue)>,
+    /// Anthropic's `?beta=true`.
+    pub(super) beta: bool,
+}
+
+impl Forwarded {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let taken = |names: [&'static str; 2]| {
+            let mut taken = Vec::new();
+            for name in names {
+                for value in request.headers().get_all(name) {
+                    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                        taken.push((HeaderName::from_static(name), value));
+                    }
+                }
             }
+            taken
+        };
+        Self {
+            tracing: taken(["traceparent", "tracestate"]),
+            anthropic: taken(["anthropic-version", "anthropic-beta"]),
+            beta: request.query_string() == "beta=true",
         }
     }
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        out.insert(HeaderName::from_static("x-request-id"), value);
+
+    /// The headers for an upstream.
+    pub(super) fn headers(&self, request_id: &str, far: Dialect) -> HeaderMap {
+        let own: &[(HeaderName, HeaderValue)] = if far == Dialect::Anthropic { &self.anthropic } else { &[] };
+        // Those that every call adds besides: type, length, host, key and the like.
+        let mut out = HeaderMap::with_capacity(12);
+        for (name, value) in self.tracing.iter().chain(own) {
+            out.append(name.clone(), value.clone());
+        }
+        if let Ok(value) = HeaderValue::from_str(request_id) {
+            out.insert(HeaderName::from_static("x-request-id"), value);
+        }
+        out
     }
-    out
 }

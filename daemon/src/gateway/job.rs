@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
 use bytes::Bytes;
 use domain::catalogue::Target;
 use domain::refusal::Refusal;
@@ -14,9 +13,10 @@ use tracing::debug;
 use wire::exchange::{Ask, NotSent};
 use wire::reply::ReplyContext;
 
+use super::Gateway;
 use super::answer_error::ServeError;
+use super::forward::Forwarded;
 use super::settle::{Phase, Settlement};
-use super::{Gateway, forward};
 use crate::live::Snapshot;
 use crate::meter::Permit;
 use crate::upstreams::{CallError, Fault, Outbound, Reply};
@@ -25,7 +25,7 @@ use crate::upstreams::{CallError, Fault, Outbound, Reply};
 pub(super) struct Job {
     pub(super) gateway: Rc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) request: HttpRequest,
+    forwarded: Forwarded,
     pub(super) request_id: String,
     pub(super) ask: Ask,
     pub(super) settlement: Settlement,
@@ -55,7 +55,7 @@ impl Job {
     pub(super) fn new(
         gateway: Rc<Gateway>,
         snapshot: Arc<Snapshot>,
-        request: HttpRequest,
+        forwarded: Forwarded,
         request_id: String,
         ask: Ask,
         settlement: Settlement,
@@ -69,7 +69,7 @@ impl Job {
         Self {
             gateway,
             snapshot,
-            request,
+            forwarded,
             request_id,
             ask,
             settlement,
@@ -178,13 +178,13 @@ impl Job {
             .outgoing(leg.far, &leg.target.model, upstream.host())
             .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
         let mut path = leg.far.path().to_owned();
-        if upstream.kind == UpstreamKind::Anthropic && self.request.query_string() == "beta=true" {
+        if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
             path.push_str("?beta=true");
         }
         let outbound = Outbound {
             path,
             body: Some(Bytes::from(body)),
-            headers: forward::headers(&self.request, &self.request_id, leg.far.dialect()),
+            headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
             stream: self.ask.stream,
         };
         self.gateway

@@ -14,6 +14,9 @@ use super::job::{Job, Live};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
 use crate::upstreams::Fault;
 
+/// Most bytes of a stream that are kept while none of them can be seen.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What is known of a stream before its upstream is.
 pub(super) struct Signs {
     pub(super) dialect: Dialect,
@@ -205,6 +208,10 @@ impl Passage {
                 let cut = Fault::Broken("the stream ended before the answer was complete".to_owned());
                 Some(Next::End(bytes, End::Failed(cut)))
             }
+            None if self.held.len() > HELD_BYTES_MAX => {
+                let fault = Fault::NotAnAnswer(format!("it said nothing in {HELD_BYTES_MAX} bytes"));
+                Some(Next::End(bytes, End::Failed(fault)))
+            }
             None => (!bytes.is_empty()).then_some(Next::Bytes(bytes)),
         }
     }
@@ -240,10 +247,12 @@ impl Passage {
     fn whole_end(&mut self, job: &mut Job, live: &Live) -> Next {
         let body = Bytes::from(std::mem::take(&mut self.held));
         match whole_as_stream(&job.ask, live.leg.far, &body, job.context.clone(), job.settlement.elapsed()) {
-            Ok(answer) => {
+            Ok((preamble, answer)) => {
                 job.settlement.saw(1);
                 job.settlement.usage = answer.usage;
-                Next::End(answer.body, End::Complete)
+                // The client may have the first frames from another upstream.
+                let body = if self.begins { [preamble, answer.body].concat().into() } else { answer.body };
+                Next::End(body, End::Complete)
             }
             Err(bad) => Next::End(Bytes::new(), End::Failed(bad.into())),
         }

@@ -14,6 +14,7 @@ use domain::surface::{Dialect, Surface};
 use wire::exchange::{Ask, answer};
 
 use super::answer_error::{ServeError, respond};
+use super::forward::Forwarded;
 use super::job::{Job, Live};
 use super::settle::Settlement;
 use super::{Gateway, count, forward, guard, preload, read, relay};
@@ -37,7 +38,9 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot.config.endpoint, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
-            let job = Job::new(gateway, snapshot, request, request_id.clone(), ask, settlement);
+            let forwarded = Forwarded::of(&request);
+            drop(request);
+            let job = Job::new(gateway, snapshot, forwarded, request_id.clone(), ask, settlement);
             if job.ask.stream && job.ask.load().is_none() { stream(job).await } else { whole(job).await }
         }
         Err(error) => {

@@ -8,11 +8,11 @@ use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
 use http_body_util::{BodyExt, BodyStream};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::call::Fault;
+use super::connection::DrivenBody;
 
 type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
@@ -28,7 +28,7 @@ pub(crate) struct ReplyBody {
 }
 
 enum Source {
-    Plain(Incoming),
+    Plain(DrivenBody),
     Made(Chunks),
 }
 
@@ -41,7 +41,7 @@ impl std::fmt::Debug for ReplyBody {
 impl ReplyBody {
     /// Reads `body`, unpacking it if the upstream packed it although it was asked not to.
     pub(super) fn new(
-        body: Incoming,
+        body: DrivenBody,
         encoding: Option<&str>,
         first_byte: Instant,
         idle_timeout: Duration,
@@ -154,7 +154,7 @@ impl Source {
     }
 }
 
-fn reader(body: Incoming) -> impl tokio::io::AsyncBufRead + Send {
+fn reader(body: DrivenBody) -> impl tokio::io::AsyncBufRead + Send {
     let chunks = BodyStream::new(body).filter_map(|frame| async {
         match frame {
             Ok(frame) => frame.into_data().ok().map(Ok),

@@ -17,7 +17,7 @@ use wire::exchange::{BadAnswer, error_body};
 use wire::failure::{FailureKind, UpstreamFailure};
 
 use super::body::ReplyBody;
-use super::client::Clients;
+use super::client::{Clients, Unanswered};
 use super::loopback;
 
 /// What an upstream is sent.
@@ -199,9 +199,10 @@ impl Clients {
         let limit = upstream.first_byte_limit(outbound.body.as_ref().map_or(0, Bytes::len), outbound.stream);
         let deadline = Instant::now() + limit;
         let request = request(upstream, outbound).map_err(|reason| fail(Fault::Connect(reason)))?;
-        let response = match tokio::time::timeout_at(deadline, client.request(request)).await {
+        let response = match tokio::time::timeout_at(deadline, client.send(request)).await {
             Err(_) => return Err(fail(Fault::Timeout { waiting_for: "answer", waited: limit })),
-            Ok(Err(error)) => return Err(fail(fault(&error))),
+            Ok(Err(Unanswered::Connect(reason))) => return Err(fail(Fault::Connect(reason))),
+            Ok(Err(Unanswered::Broken(reason))) => return Err(fail(Fault::Broken(reason))),
             Ok(Ok(response)) => response,
         };
         let (head, body) = response.into_parts();
@@ -217,11 +218,10 @@ impl Clients {
 }
 
 fn request(upstream: &Upstream, outbound: Outbound) -> Result<Request<Full<Bytes>>, String> {
-    let uri = format!("{}{}", upstream.origin, upstream.path_and_query(&outbound.path));
     let method = if outbound.body.is_some() { Method::POST } else { Method::GET };
     let mut request = Request::builder()
         .method(method)
-        .uri(uri)
+        .uri(upstream.path_and_query(&outbound.path))
         .body(Full::new(outbound.body.unwrap_or_default()))
         .map_err(|error| format!("its address makes no request: {error}"))?;
     let headers = request.headers_mut();
@@ -279,15 +279,4 @@ async fn refused(upstream: &Upstream, status: u16, headers: &HeaderMap, mut body
     let failure = error_body(upstream.kind.dialect(), status, &text);
     let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Fault::Status { status, failure, retry_after: retry_after.filter(|text| text.len() < 64).map(str::to_owned) }
-}
-
-/// The words of the innermost cause: the outer ones only say "client error".
-fn fault(error: &hyper_util::client::legacy::Error) -> Fault {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    if error.is_connect() { Fault::Connect(text) } else { Fault::Broken(text) }
 }

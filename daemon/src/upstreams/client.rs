@@ -1,42 +1,57 @@
 //! Connections: one pool for each worker thread and upstream.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::upstream::Upstream;
 use http_body_util::Full;
-use hyper::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower_service::Service;
+use hyper::client::conn::{http1, http2};
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Response, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower_service::Service as _;
+use tracing::debug;
 
+use super::connection::{DrivenBody, Http1, Idle};
 use super::trust::Trust;
-
-pub(super) type HttpClient = Client<Deadline<HttpsConnector<HttpConnector>>, Full<Bytes>>;
 
 /// The pools of one worker thread: one for each worker, so that no wake-up crosses threads and nobody waits for a lock.
 pub(crate) struct Clients {
     trust: Arc<Trust>,
-    pools: Mutex<HashMap<String, Pool>>,
+    pools: Mutex<HashMap<String, Arc<Pool>>>,
 }
 
-struct Pool {
+/// The connections to one upstream.
+pub(super) struct Pool {
     /// What the pool was made for; another one is made when the config has changed.
     upstream: Upstream,
-    client: HttpClient,
+    connector: HttpsConnector<HttpConnector>,
+    /// Scheme, host and port.
+    origin: Uri,
+    /// The same as `Host`, without the scheme's usual port.
+    host: HeaderValue,
+    idle: Arc<Idle>,
+    /// The one connection that carries all requests, where the upstream speaks HTTP/2.
+    shared: Mutex<Option<http2::SendRequest<Full<Bytes>>>>,
 }
 
-/// How long an unused connection is kept: below the 75 s after which nginx and the 5 min after which NATs close one.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Unused connections kept for one upstream and worker.
-const IDLE_CONNECTIONS_MAX: usize = 128;
+/// Why a request got no response.
+pub(super) enum Unanswered {
+    /// There is no connection; nothing was sent.
+    Connect(String),
+    /// The connection broke.
+    Broken(String),
+}
+
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// How often unused connections are looked through.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(20);
 
 impl Clients {
     pub(crate) fn new(trust: Arc<Trust>) -> Self {
@@ -47,18 +62,41 @@ impl Clients {
     ///
     /// # Errors
     /// Its certificates cannot be read.
-    pub(super) fn get(&self, upstream: &Upstream) -> Result<HttpClient, String> {
+    pub(super) fn get(&self, upstream: &Upstream) -> Result<Arc<Pool>, String> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get(&upstream.name).filter(|pool| pool.upstream == *upstream) {
-            return Ok(pool.client.clone());
+            return Ok(pool.clone());
         }
-        let client = connect(upstream, &self.trust)?;
-        pools.insert(upstream.name.clone(), Pool { upstream: upstream.clone(), client: client.clone() });
-        Ok(client)
+        let origin: Uri = format!("{}/", upstream.origin).parse().map_err(|error| format!("its address: {error}"))?;
+        let pool = Arc::new(Pool {
+            upstream: upstream.clone(),
+            connector: connector(upstream, &self.trust)?,
+            host: host(&origin)?,
+            origin,
+            idle: Arc::default(),
+            shared: Mutex::default(),
+        });
+        pools.insert(upstream.name.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Closes connections that were not used for long.
+    pub(crate) fn sweep(&self) {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.values().for_each(|pool| pool.idle.sweep());
     }
 }
 
-fn connect(upstream: &Upstream, trust: &Trust) -> Result<HttpClient, String> {
+fn host(origin: &Uri) -> Result<HeaderValue, String> {
+    let host = origin.host().unwrap_or_default();
+    let text = match (origin.scheme_str(), origin.port_u16()) {
+        (_, None) | (Some("http"), Some(80)) | (Some("https"), Some(443)) => host.to_owned(),
+        (_, Some(port)) => format!("{host}:{port}"),
+    };
+    HeaderValue::from_str(&text).map_err(|error| format!("its address: {error}"))
+}
+
+fn connector(upstream: &Upstream, trust: &Trust) -> Result<HttpsConnector<HttpConnector>, String> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     // Without it the first token of a reused connection waits 40 ms for a delayed ACK.
@@ -70,46 +108,94 @@ fn connect(upstream: &Upstream, trust: &Trust) -> Result<HttpClient, String> {
     } else {
         rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
     };
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_MAX)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        .build(Deadline { inner: connector, limit: upstream.connect_timeout }))
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp))
 }
 
-/// Bounds a whole connect, name look-up and TLS handshake included.
-#[derive(Clone)]
-pub(super) struct Deadline<C> {
-    inner: C,
-    limit: Duration,
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-impl<C> Service<Uri> for Deadline<C>
-where
-    C: Service<Uri>,
-    C::Future: Send + 'static,
-    C::Error: Into<BoxError>,
-{
-    type Response = C::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.limit;
-        let connecting = self.inner.call(uri);
-        Box::pin(async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(Into::into),
-                Err(_) => Err(format!("no connection within {} s", limit.as_secs()).into()),
+impl Pool {
+    /// Sends a request, whose URI is path and query only, and waits for the response's head. Dropping the future, or the response's body before its end,
+    /// ends the request at the upstream as well.
+    ///
+    /// # Errors
+    /// No connection, or one that broke.
+    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<DrivenBody>, Unanswered> {
+        if let Some(shared) = self.shared() {
+            return self.send_shared(shared, request).await;
+        }
+        request.headers_mut().insert(HOST, self.host.clone());
+        // One of them may be closed without that having been noticed; then the request comes back unsent.
+        while let Some(connection) = self.idle.take() {
+            match connection.send(request, &self.idle).await {
+                Ok(response) => return Ok(response),
+                Err((error, None)) => return Err(Unanswered::Broken(error)),
+                Err((_, Some(unsent))) => request = *unsent,
             }
-        })
+        }
+        // Rare and large: in a box, so that requests over kept connections stay small.
+        Box::pin(self.open_and_send(request)).await
     }
+
+    async fn open_and_send(&self, request: Request<Full<Bytes>>) -> Result<Response<DrivenBody>, Unanswered> {
+        let stream = self.connect().await.map_err(Unanswered::Connect)?;
+        let broken = |error: hyper::Error| Unanswered::Broken(innermost(&error));
+        if stream.connected().is_negotiated_h2() {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .handshake(stream)
+                .await
+                .map_err(broken)?;
+            debug!(upstream = %self.upstream.name, "connected over HTTP/2");
+            hyper::rt::Executor::execute(&TokioExecutor::new(), async move {
+                // Its end shows in the requests.
+                let _ = connection.await;
+            });
+            *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+            return self.send_shared(sender, request).await;
+        }
+        let (sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+        let sent = Http1::new(sender, connection).send(request, &self.idle).await;
+        sent.map_err(|(error, _)| Unanswered::Broken(error))
+    }
+
+    /// The connection that carries all requests, if there is one that still stands.
+    fn shared(&self) -> Option<http2::SendRequest<Full<Bytes>>> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.as_ref().filter(|shared| !shared.is_closed()).cloned()
+    }
+
+    /// Connects within the upstream's limit, name look-up and TLS handshake included.
+    async fn connect(&self) -> Result<Stream, String> {
+        let limit = self.upstream.connect_timeout;
+        match tokio::time::timeout(limit, self.connector.clone().call(self.origin.clone())).await {
+            Ok(connected) => connected.map_err(|error| innermost(error.as_ref())),
+            Err(_) => Err(format!("no connection within {} s", limit.as_secs())),
+        }
+    }
+
+    /// HTTP/2 names the server in the URI instead of in a header.
+    async fn send_shared(
+        &self,
+        mut shared: http2::SendRequest<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<DrivenBody>, Unanswered> {
+        request.headers_mut().remove(HOST);
+        let mut parts = self.origin.clone().into_parts();
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        match Uri::from_parts(parts) {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(error) => return Err(Unanswered::Connect(format!("its address: {error}"))),
+        }
+        match shared.send_request(request).await {
+            Ok(response) => Ok(response.map(DrivenBody::by_itself)),
+            Err(error) => Err(Unanswered::Broken(innermost(&error))),
+        }
+    }
+}
+
+/// The words of the innermost cause: the outer ones only say "client error".
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }

@@ -3,6 +3,7 @@
 mod body;
 mod call;
 mod client;
+mod connection;
 mod discovery;
 mod listing;
 mod loopback;
@@ -10,7 +11,7 @@ mod refresh;
 mod trust;
 
 pub(crate) use call::{CallError, Fault, Outbound, Reply};
-pub(crate) use client::Clients;
+pub(crate) use client::{Clients, SWEEP_EVERY};
 pub(crate) use discovery::{Found, discover, loopback};
 pub(crate) use refresh::Refresh;
 pub(crate) use trust::Trust;

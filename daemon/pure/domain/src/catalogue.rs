@@ -49,7 +49,7 @@ impl Price {
     #[must_use]
     pub fn of(self, prompt_tokens: u64, output_tokens: u64) -> u64 {
         let part = |tokens: u64, micros: u64| u128::from(tokens) * u128::from(micros);
-        let micros = part(prompt_tokens, self.prompt_micros) + part(output_tokens, self.output_micros);
+        let micros = part(prompt_tokens, self.prompt_micros).saturating_add(part(output_tokens, self.output_micros));
         u64::try_from(micros.div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 }

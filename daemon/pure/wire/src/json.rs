@@ -12,8 +12,11 @@ use serde_json::value::RawValue;
 
 use crate::malformed::Malformed;
 
-/// Deepest nesting accepted. Real requests (tool schemas) stay below 30; some upstreams recurse per level.
-pub const DEPTH_MAX: usize = 96;
+mod check;
+mod elements;
+
+pub use check::{DEPTH_MAX, VALUES_MAX, mended};
+pub(crate) use elements::{elements, strings};
 
 /// The top level of a JSON object: its members in order, each as raw text. Cloning it copies no text.
 #[derive(Debug, Clone)]
@@ -39,8 +42,8 @@ impl Object {
         let body = ByteString::try_from(body.clone())
             .map_err(|error| Malformed::new(format!("byte {}", error.valid_up_to()), "the body is not UTF-8"))?;
         let text: &str = &body;
-        check_depth(text.as_bytes())?;
-        check_surrogates(text)?;
+        check::depth(text.as_bytes())?;
+        check::surrogates(text)?;
         let Members(members) = serde_json::from_str(text).map_err(|error| place(&error))?;
         let span = |part: &str| {
             let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
@@ -54,6 +57,14 @@ impl Object {
             })
             .collect();
         Ok(Self { body, members })
+    }
+
+    /// Refuses a body of so many values that reading them all would fill the memory.
+    ///
+    /// # Errors
+    /// There are more than [`VALUES_MAX`].
+    pub fn check_values(&self) -> Result<(), Malformed> {
+        check::values(self.body.as_bytes())
     }
 
     /// [`Object::parse`] for tests, which write their bodies down.
@@ -201,114 +212,6 @@ fn without_place(error: &serde_json::Error) -> String {
     }
 }
 
-fn check_depth(body: &[u8]) -> Result<(), Malformed> {
-    // Most bodies have fewer brackets than levels are allowed: counting them is much faster than following strings.
-    if memchr::memchr2_iter(b'{', b'[', body).take(DEPTH_MAX + 1).count() <= DEPTH_MAX {
-        return Ok(());
-    }
-    let mut depth = 0_usize;
-    let mut position = 0;
-    while let Some(&byte) = body.get(position) {
-        match byte {
-            b'"' => position = string_end(body, position + 1),
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > DEPTH_MAX {
-                    return Err(Malformed::new(
-                        format!("byte {position}"),
-                        format!("nested deeper than {DEPTH_MAX} levels"),
-                    ));
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        position += 1;
-    }
-    Ok(())
-}
-
-/// The elements of an array, or the whole text if it is none. The text is JSON already.
-pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
-    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let mut rest = Some(inner.unwrap_or(text)).filter(|rest| !rest.trim().is_empty());
-    let is_list = inner.is_some();
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let end = if is_list { element_end(text.as_bytes()) } else { text.len() };
-        rest = text.get(end + 1..);
-        Some(text.get(..end).unwrap_or(text).trim())
-    })
-}
-
-/// Position of the comma that ends the first element, or the end of the text.
-fn element_end(text: &[u8]) -> usize {
-    let (mut depth, mut position) = (0_usize, 0);
-    while let Some(&byte) = text.get(position) {
-        match byte {
-            b'"' => position = string_end(text, position + 1),
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => return position,
-            _ => {}
-        }
-        position += 1;
-    }
-    text.len()
-}
-
-/// Position of the quote that closes the string whose first character is at `from`, or the end of the body.
-pub(crate) fn string_end(body: &[u8], from: usize) -> usize {
-    let mut position = from;
-    while let Some(rest) = body.get(position..) {
-        match memchr::memchr2(b'"', b'\\', rest) {
-            None => return body.len(),
-            Some(offset) if rest[offset] == b'"' => return position + offset,
-            Some(offset) => position += offset + 2,
-        }
-    }
-    body.len()
-}
-
-/// Refuses `\ud800` without its partner: serde passes it over inside skipped text, and upstreams answer it with a 500.
-fn check_surrogates(text: &str) -> Result<(), Malformed> {
-    let bytes = text.as_bytes();
-    if memchr::memmem::find(bytes, b"\\u").is_none() {
-        return Ok(());
-    }
-    let mut position = 0;
-    while let Some(offset) = bytes.get(position..).and_then(|rest| memchr::memchr(b'\\', rest)) {
-        let at = position + offset;
-        position = at + 2;
-        let Some(unit) = escape_at(bytes, at) else { continue };
-        position = at + 6;
-        if (0xdc00..0xe000).contains(&unit) {
-            return Err(lone(at));
-        }
-        if (0xd800..0xdc00).contains(&unit) {
-            if !escape_at(bytes, at + 6).is_some_and(|low| (0xdc00..0xe000).contains(&low)) {
-                return Err(lone(at));
-            }
-            position = at + 12;
-        }
-    }
-    Ok(())
-}
-
-fn lone(at: usize) -> Malformed {
-    Malformed::new(format!("byte {at}"), "half of a surrogate pair: this is no character")
-}
-
-/// The UTF-16 unit of a `\uXXXX` escape that begins at `at`.
-fn escape_at(bytes: &[u8], at: usize) -> Option<u16> {
-    let escape = bytes.get(at..at + 6)?;
-    if &escape[..2] != b"\\u" {
-        return None;
-    }
-    let digits = std::str::from_utf8(&escape[2..]).ok()?;
-    u16::from_str_radix(digits, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,19 +245,6 @@ mod tests {
             assert!(error.at.starts_with(place), "{name}: {error}");
         }
         assert!(Object::of(b"{\"a\":\"\xff\"}").is_err());
-    }
-
-    #[test]
-    fn arrays_are_split_where_their_commas_are() {
-        for (text, want) in [
-            ("[]", &[][..]),
-            ("[ ]", &[]),
-            ("[1]", &["1"]),
-            (r#"[{"a":[1,2]}, "x,\"]" ,[,]]"#, &[r#"{"a":[1,2]}"#, r#""x,\"]""#, "[,]"]),
-            (r#""no, array""#, &[r#""no, array""#]),
-        ] {
-            assert_eq!(elements(text).collect::<Vec<_>>(), want, "{text}");
-        }
     }
 
     #[test]

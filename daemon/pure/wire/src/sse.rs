@@ -103,23 +103,29 @@ fn line_end(bytes: &[u8], at: usize) -> usize {
 fn frame(raw: Bytes) -> Frame {
     let mut event = String::new();
     let mut data: Option<Bytes> = None;
+    // All lines, where there are several.
+    let mut lines = Vec::new();
     let mut start = 0;
     while start < raw.len() {
         let end = memchr::memchr2(b'\n', b'\r', &raw[start..]).map_or(raw.len(), |offset| start + offset);
         let (name, value) = field(&raw, start, end);
         match &raw[start..name] {
-            b"data" => {
-                let line = raw.slice(value..end);
-                data = Some(match data {
-                    None => line,
-                    Some(before) => [before, Bytes::from_static(b"\n"), line].concat().into(),
-                });
-            }
+            b"data" => match &data {
+                None => data = Some(raw.slice(value..end)),
+                Some(first) => {
+                    if lines.is_empty() {
+                        lines.extend_from_slice(first);
+                    }
+                    lines.push(b'\n');
+                    lines.extend_from_slice(&raw[value..end]);
+                }
+            },
             b"event" => event = String::from_utf8_lossy(&raw[value..end]).into_owned(),
             _ => {}
         }
         start = if end < raw.len() { line_end(&raw, end) } else { end };
     }
+    let data = if lines.is_empty() { data } else { Some(lines.into()) };
     Frame { raw, event, data }
 }
 
@@ -182,6 +188,13 @@ mod tests {
         let mut frames = Vec::new();
         let refused = (0..20).any(|_| reader.feed(&chunk, &mut frames).is_err());
         assert!(refused && frames.is_empty());
+    }
+
+    #[test]
+    fn many_lines_cost_no_more_than_their_bytes() {
+        let event = ["data:\n".repeat(1 << 20), "\n".to_owned()].concat();
+        let events = read(&[event.as_bytes()]);
+        assert_eq!(events[0].1.as_ref().map(String::len), Some((1 << 20) - 1));
     }
 
     proptest! {

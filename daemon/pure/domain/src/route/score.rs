@@ -34,6 +34,8 @@ const CONTENTION: f64 = 0.1;
 const UNKNOWN_PRICE: Price = Price { prompt_micros: 3_000_000, output_micros: 15_000_000 };
 /// What a second is worth to [`Strategy::Auto`], in micro-dollars: a tenth of a cent.
 const MICROS_PER_SECOND: u64 = 1_000;
+/// What leaves the house must be worth it: [`Strategy::Auto`] takes a cloud only if it is this much sooner.
+const RELUCTANCE: Duration = Duration::from_secs(10);
 /// How much slower a GPU is that protects itself from heat.
 const THROTTLED: f64 = 1.5;
 /// Foreign load counts up to this share; beyond it a GPU still gives something.
@@ -54,9 +56,10 @@ impl Score {
         self.first_token() + self.decode
     }
 
-    /// Time with money counted as time.
-    fn worth(&self) -> Duration {
-        self.total().saturating_add(Duration::from_millis(self.price_micros.saturating_mul(1_000) / MICROS_PER_SECOND))
+    /// Time with money, and with the privacy of the house, counted as time.
+    fn worth(&self, is_local: bool) -> Duration {
+        let price = Duration::from_millis(self.price_micros.saturating_mul(1_000) / MICROS_PER_SECOND);
+        self.total().saturating_add(price).saturating_add(if is_local { Duration::ZERO } else { RELUCTANCE })
     }
 }
 
@@ -119,11 +122,11 @@ pub(super) fn key(asked: &Asked<'_>, at: &Position<'_>, strategy: Strategy) -> [
     let served = known.map_or(0, |place| place.served);
     let total = micros(score.total());
     match strategy {
-        Strategy::Auto => [micros(score.worth()), number],
+        Strategy::Auto => [micros(score.worth(is_local)), number],
         Strategy::Fastest => [total, number],
         Strategy::Cheapest => [score.price_micros, total],
-        Strategy::LocalFirst => [u64::from(!is_local), micros(score.worth())],
-        Strategy::CloudFirst => [u64::from(is_local), micros(score.worth())],
+        Strategy::LocalFirst => [u64::from(!is_local), micros(score.worth(is_local))],
+        Strategy::CloudFirst => [u64::from(is_local), micros(score.worth(is_local))],
         Strategy::RoundRobin => [served, number],
         Strategy::LeastOutstanding => {
             let owed = known.map_or(Duration::ZERO, |place| place.owed(asked.now) + place.ahead(asked.lane));

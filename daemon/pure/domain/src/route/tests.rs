@@ -137,7 +137,7 @@ fn names_lead_to_places() {
         // A list in one name is a choice.
         (&["opus, mac/qwen"], &["mac/qwen", "claude/opus"]),
         (&["local"], &["gpu/qwen", "mac/llama", "mac/qwen"]),
-        (&["cloud"], &["cloud/qwen", "claude/opus", "cloud/gpt"]),
+        (&["cloud"], &["cloud/qwen", "cloud/gpt", "claude/opus"]),
         (&["qwen:floor"], &["gpu/qwen", "mac/qwen", "cloud/qwen"]),
         (&["qwen:nitro"], &["cloud/qwen", "gpu/qwen", "mac/qwen"]),
         (&["loopback/echo"], &["loopback/echo"]),
@@ -159,7 +159,7 @@ fn names_that_lead_nowhere_are_refused_with_help() {
 fn strategies_put_places_in_order() {
     const PLACES: [&str; 3] = ["gpu/qwen", "mac/qwen", "cloud/qwen"];
     for (strategy, weights, want) in [
-        // The GPU box has five seconds of work before it, the cloud is quick but costs, the Mac is free and idle.
+        // The GPU box has 15 seconds of work before it, the cloud is quick but costs, the Mac is free and idle.
         (Strategy::Auto, &[][..], ["mac/qwen", "cloud/qwen", "gpu/qwen"]),
         (Strategy::Fastest, &[], ["cloud/qwen", "mac/qwen", "gpu/qwen"]),
         (Strategy::Cheapest, &[], ["mac/qwen", "gpu/qwen", "cloud/qwen"]),
@@ -171,7 +171,7 @@ fn strategies_put_places_in_order() {
         (Strategy::RoundRobin, &[], ["cloud/qwen", "mac/qwen", "gpu/qwen"]),
         (Strategy::Weighted, &[5, 1, 1], ["gpu/qwen", "cloud/qwen", "mac/qwen"]),
     ] {
-        let mut house = Fixture::new(&["a"]).alias("a", &PLACES, strategy, weights).busy("gpu/qwen", 1, 5);
+        let mut house = Fixture::new(&["a"]).alias("a", &PLACES, strategy, weights).busy("gpu/qwen", 1, 15);
         house.places.place_mut(&at("gpu/qwen"), 1, true).slots = Some(1);
         house.places.place_mut(&at("gpu/qwen"), 1, true).served = 4;
         house.places.place_mut(&at("mac/qwen"), 1, true).served = 3;

@@ -13,7 +13,7 @@ use crate::failure::UpstreamFailure;
 use crate::malformed::Malformed;
 use crate::ollama::{Form, Load};
 use crate::reply::{ChatReply, Event, ReplyContext};
-use crate::{anthropic, ollama, openai};
+use crate::{anthropic, json, ollama, openai};
 
 /// A body for the client.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +93,8 @@ fn refuse_error(dialect: Dialect, body: &[u8]) -> Result<(), BadAnswer> {
     }
 }
 
-/// Turns an answer in one piece into a stream, for an upstream that does not stream although it was asked to.
+/// Turns an answer in one piece into a stream, for an upstream that does not stream although it was asked to. Its first
+/// frames come apart, like those of [`super::Step`].
 ///
 /// # Errors
 /// The body is no answer.
@@ -103,18 +104,19 @@ pub fn whole_as_stream(
     body: &Bytes,
     context: ReplyContext,
     elapsed: Duration,
-) -> Result<Answer, BadAnswer> {
+) -> Result<(Bytes, Answer), BadAnswer> {
     refuse_error(far.dialect(), body)?;
     let reply = reply(far, body)?;
     let mut encoder = Encoder::new(ask, context);
     encoder.estimate_input(ask);
-    let mut out = Vec::new();
+    let (mut preamble, mut out) = (Vec::new(), Vec::new());
     // First, because Anthropic's streams begin with the prompt's count.
-    encoder.event(&Event::Usage(reply.usage), elapsed, &mut out);
+    encoder.event(&Event::Usage(reply.usage), elapsed, &mut preamble);
     for event in reply.events() {
-        encoder.event(&event, elapsed, &mut out);
+        let begins = matches!(event, Event::Start { .. });
+        encoder.event(&event, elapsed, if begins { &mut preamble } else { &mut out });
     }
-    Ok(Answer { body: out.into(), usage: reply.usage })
+    Ok((preamble.into(), Answer { body: out.into(), usage: reply.usage }))
 }
 
 /// The answer to Ollama's wish to have a model loaded or unloaded, for upstreams that do so by themselves.
@@ -134,6 +136,10 @@ pub fn error_body(dialect: Dialect, status: u16, body: &[u8]) -> UpstreamFailure
 }
 
 fn reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
+    read_reply(far, body).or_else(|error| read_reply(far, &json::mended(body).ok_or(error)?))
+}
+
+fn read_reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
     match far {
         Surface::OpenaiCompletions => openai::completions::decode_reply(body),
         Surface::AnthropicMessages => anthropic::reply::decode(body),
@@ -162,21 +168,30 @@ fn vectors(
     context: &ReplyContext,
     elapsed: Duration,
 ) -> Result<Answer, BadAnswer> {
+    if ask.near == far {
+        return passed_vectors(ask, far, body);
+    }
     let reply: EmbeddingReply = match far {
         Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body)?,
         _ => ollama::embed::decode_reply(body)?,
     };
     let written: Bytes = match ask.near {
-        // The OpenAI SDKs ask for base64, and many servers answer with numbers all the same.
-        near if near == far => match (ask.vectors, far) {
-            (VectorEncoding::Base64, Surface::OpenaiEmbeddings) => {
-                openai::embeddings::to_base64(body)?.map_or_else(|| body.clone(), Bytes::from)
-            }
-            _ => body.clone(),
-        },
         Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context, elapsed).into(),
         Surface::OllamaEmbeddings => ollama::embed::encode_reply_legacy(&reply).into(),
         _ => openai::embeddings::encode_reply(&reply, ask.vectors, &context.model).into(),
     };
     Ok(Answer { body: written, usage: reply.usage })
+}
+
+fn passed_vectors(ask: &Ask, far: Surface, body: &Bytes) -> Result<Answer, BadAnswer> {
+    if far != Surface::OpenaiEmbeddings {
+        return Ok(Answer { body: body.clone(), usage: ollama::embed::usage(body)? });
+    }
+    let usage = openai::embeddings::usage(body)?;
+    // The OpenAI SDKs ask for base64, and many servers answer with numbers all the same.
+    let written = match ask.vectors {
+        VectorEncoding::Base64 => openai::embeddings::to_base64(body)?,
+        VectorEncoding::Float => None,
+    };
+    Ok(Answer { body: written.map_or_else(|| body.clone(), Bytes::from), usage })
 }

@@ -5,7 +5,7 @@ use domain::surface::Surface;
 
 use crate::malformed::Malformed;
 use crate::reply::Event;
-use crate::{anthropic, ndjson, ollama, openai, sse};
+use crate::{anthropic, json, ndjson, ollama, openai, sse};
 
 /// One frame as received, and what it says.
 #[derive(Debug)]
@@ -80,23 +80,32 @@ impl Decoder {
 }
 
 impl Dialect {
-    fn frame(&mut self, frame: sse::Frame) -> Result<Piece, Malformed> {
+    fn frame(&mut self, mut frame: sse::Frame) -> Result<Piece, Malformed> {
         let mut events = Vec::new();
-        match self {
-            Self::Chat(decoder) => decoder.frame(&frame, &mut events)?,
-            Self::Completions(decoder) => decoder.frame(&frame, &mut events)?,
-            Self::Responses(decoder) => decoder.frame(&frame, &mut events)?,
-            Self::Anthropic(decoder) => decoder.frame(&frame, &mut events)?,
-            Self::Ollama(_) => {}
+        if let Err(error) = self.read_frame(&frame, &mut events) {
+            let mended = frame.data.as_deref().and_then(json::mended).ok_or(error)?;
+            frame.data = Some(mended.into());
+            self.read_frame(&frame, &mut events)?;
         }
         Ok(Piece { raw: frame.raw, events })
     }
 
+    fn read_frame(&mut self, frame: &sse::Frame, events: &mut Vec<Event>) -> Result<(), Malformed> {
+        match self {
+            Self::Chat(decoder) => decoder.frame(frame, events),
+            Self::Completions(decoder) => decoder.frame(frame, events),
+            Self::Responses(decoder) => decoder.frame(frame, events),
+            Self::Anthropic(decoder) => decoder.frame(frame, events),
+            Self::Ollama(_) => Ok(()),
+        }
+    }
+
     fn line(&mut self, line: Bytes) -> Result<Piece, Malformed> {
         let mut events = Vec::new();
-        match self {
-            Self::Ollama(decoder) => decoder.line(&line, &mut events)?,
-            Self::Chat(_) | Self::Completions(_) | Self::Responses(_) | Self::Anthropic(_) => {}
+        if let Self::Ollama(decoder) = self
+            && let Err(error) = decoder.line(&line, &mut events)
+        {
+            decoder.line(&json::mended(&line).ok_or(error)?, &mut events)?;
         }
         Ok(Piece { raw: line, events })
     }

@@ -61,6 +61,13 @@ impl Encoder {
         each!(self, encoder => encoder.event(event, elapsed, out));
     }
 
+    /// Notes that a frame of the upstream's went to the client as it came.
+    pub(super) fn passed(&mut self) {
+        if let Self::Responses(encoder) = self {
+            encoder.passed();
+        }
+    }
+
     pub(super) fn fail(&mut self, error: &ErrorBody, out: &mut Vec<u8>) {
         each!(self, encoder => encoder.fail(error, out));
     }

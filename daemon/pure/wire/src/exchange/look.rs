@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use domain::route::{Mark, Needs};
 use foldhash::fast::FixedState;
 
-use crate::json::{Object, elements, string_end};
+use crate::json::{Object, elements, strings};
 
 /// What a look at a conversation tells.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn length(text: &str, needs: &mut Needs) -> u64 {
     needs.vision |= has_picture;
     let (mut bytes, mut pictures) = (text.len(), 0);
     if has_picture && bytes > PAYLOAD_BYTES_MIN {
-        for payload in payloads(text.as_bytes()) {
+        for payload in payloads(text) {
             bytes -= payload;
             pictures += 1;
         }
@@ -86,19 +86,9 @@ fn has_picture(text: &[u8]) -> bool {
 }
 
 /// Lengths of the strings that are files.
-fn payloads(text: &[u8]) -> impl Iterator<Item = usize> {
-    let mut position = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let start = position + memchr::memchr(b'"', text.get(position..)?)? + 1;
-            let end = string_end(text, start);
-            position = end + 1;
-            let string = text.get(start..end)?;
-            if string.len() >= PAYLOAD_BYTES_MIN && memchr::memchr(b' ', string).is_none() {
-                return Some(string.len());
-            }
-        }
-    })
+fn payloads(text: &str) -> impl Iterator<Item = usize> {
+    let is_file = |string: &&str| string.len() >= PAYLOAD_BYTES_MIN && !string.contains(' ');
+    strings(text).filter(is_file).map(str::len)
 }
 
 /// Whether a message brings the result of a tool call, in any dialect.

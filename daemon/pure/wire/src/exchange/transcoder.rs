@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::surface::{Dialect, Surface};
 use domain::usage::Usage;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::Ask;
 use super::decoder::{Decoder, Piece};
@@ -50,10 +50,15 @@ pub struct Transcoder {
     encoder: Encoder,
     usage: Usage,
     choices: Choices,
+    /// Bytes taken so far.
+    taken: usize,
     done: bool,
     /// What came after the pieces of the last chunk and cannot be read.
     broken: Option<Malformed>,
 }
+
+/// Longest stream that is translated: encoders keep what they need of it until its end.
+const STREAM_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The alternatives of an answer: when all of them are finished, an end of the connection is an end of the answer.
 #[derive(Debug, Default)]
@@ -69,8 +74,11 @@ impl Choices {
     /// The request's `n` for each of its prompts.
     fn of(ask: &Ask) -> Self {
         let alternatives = ask.object.get("n").ok().flatten().unwrap_or(1_u32);
-        let prompts = match ask.object.get::<Vec<IgnoredAny>>("prompt") {
-            Ok(Some(prompts)) if ask.near == Surface::OpenaiCompletions => prompts.len(),
+        let prompts = match ask.object.get::<Vec<&RawValue>>("prompt") {
+            // A list of numbers is one prompt, in tokens.
+            Ok(Some(prompts)) if ask.near == Surface::OpenaiCompletions => {
+                prompts.iter().filter(|prompt| prompt.get().starts_with(['"', '['])).count().max(1)
+            }
             _ => 1,
         };
         let wanted = alternatives.saturating_mul(u32::try_from(prompts).unwrap_or(u32::MAX));
@@ -110,6 +118,7 @@ impl Transcoder {
             encoder,
             usage: Usage::default(),
             choices: Choices::of(ask),
+            taken: 0,
             done: false,
             broken: None,
         }
@@ -124,11 +133,15 @@ impl Transcoder {
     /// Takes a chunk as received.
     ///
     /// # Errors
-    /// The bytes are no stream of the upstream's dialect. Pieces before the wrong one are given first: the error then
-    /// comes with the next call.
+    /// The bytes are no stream of the upstream's dialect, or have no end. Pieces before the wrong one are given first:
+    /// the error then comes with the next call.
     pub fn feed(&mut self, chunk: &Bytes, elapsed: Duration) -> Result<Step, Malformed> {
         if let Some(error) = self.broken.take() {
             return Err(error);
+        }
+        self.taken = self.taken.saturating_add(chunk.len());
+        if self.taken > STREAM_BYTES_MAX && !self.pass {
+            return Err(Malformed::new("stream", format!("it is longer than {STREAM_BYTES_MAX} bytes")));
         }
         let mut pieces = Vec::new();
         if let Err(error) = self.decoder.feed(chunk, &mut pieces) {
@@ -210,11 +223,15 @@ impl Transcoder {
                 break;
             }
             self.is_in_preamble &= is_preamble(&piece.events);
+            let begins = !piece.events.is_empty();
             if self.is_in_preamble {
                 self.write(piece, elapsed, &mut preamble);
             } else {
                 self.write(piece, elapsed, &mut out);
             }
+            // What follows belongs to this upstream's answer, also where it is empty: the next upstream's may be
+            // another one.
+            self.is_in_preamble &= !begins;
         }
         step.preamble = if self.resumed { Bytes::new() } else { preamble.into_bytes() };
         step.bytes = out.into_bytes();
@@ -227,6 +244,9 @@ impl Transcoder {
                 self.encoder.event(event, elapsed, out.own());
             }
         } else if !(self.strip_usage && is_usage_only(&piece.events)) {
+            if !piece.raw.starts_with(b":") {
+                self.encoder.passed();
+            }
             out.pass(piece.raw);
         }
     }

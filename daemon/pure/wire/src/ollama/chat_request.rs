@@ -32,7 +32,8 @@ pub fn decode(object: &Object) -> Result<ChatRequest, Malformed> {
     })
 }
 
-/// Writes a request for an upstream that calls the model `model`.
+/// Writes a request for an upstream that calls the model `model`. Ollama drops the oldest messages of a conversation that
+/// is too long unless told otherwise; clients of other dialects know nothing of it and expect an error.
 ///
 /// # Errors
 /// The request holds something that would change the answer and that Ollama does not know.
@@ -52,6 +53,7 @@ pub fn encode(request: &ChatRequest, model: &str) -> Result<Vec<u8>, Uncarried> 
         body.insert("think".to_owned(), think);
     }
     options::encode(&request.sampling, &mut body)?;
+    body.insert("truncate".to_owned(), false.into());
     body.insert("stream".to_owned(), request.stream.into());
     Ok(Value::from(body).to_string().into_bytes())
 }

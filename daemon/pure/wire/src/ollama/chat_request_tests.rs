@@ -42,6 +42,7 @@ fn a_whole_conversation_keeps_its_meaning() {
         "options": {"num_predict": 10, "seed": 1, "stop": ["x"]},
         "logprobs": true,
         "top_logprobs": 2,
+        "truncate": false,
         "stream": false,
     });
     let request = read(&body).unwrap();
@@ -145,7 +146,7 @@ fn what_another_dialect_says_in_its_own_way() {
     assert_eq!(
         write(&request).unwrap(),
         json!({"model": "up", "messages": [{"role": "user", "content": "a\nb"}], "format": "json", "think": true,
-               "stream": false})
+               "truncate": false, "stream": false})
     );
 }
 
@@ -173,5 +174,15 @@ fn results_inside_a_users_turn_become_messages_of_their_own() {
             {"role": "assistant", "content": "", "tool_calls": [{"id": "t1", "function": {"index": 0, "name": "f", "arguments": {}}}]},
             {"role": "tool", "content": "ok", "images": [PNG], "tool_call_id": "t1", "tool_name": "f"},
             {"role": "user", "content": "go on"}])
+    );
+}
+
+#[test]
+fn system_messages_become_one_at_the_beginning() {
+    let message = |role, words: &str| Message { role, parts: vec![Part::Text(words.to_owned())], name: None };
+    let messages = vec![message(Role::User, "x"), message(Role::System, "a"), message(Role::System, "b")];
+    assert_eq!(
+        write(&ChatRequest { messages, ..ChatRequest::default() }).unwrap()["messages"],
+        json!([{"role": "system", "content": "a\n\nb"}, {"role": "user", "content": "x"}])
     );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::usage::Usage;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -108,6 +109,22 @@ pub fn decode_reply(body: &[u8]) -> Result<EmbeddingReply, Malformed> {
         vectors: vectors.ok_or_else(|| Malformed::new("embeddings", "this member is required"))?,
         usage: Usage { input: body.prompt_eval_count, ..Usage::default() },
     })
+}
+
+/// Tokens that an answer of either path tells which is passed on as it came.
+///
+/// # Errors
+/// The body is no such answer.
+pub fn usage(body: &[u8]) -> Result<Usage, Malformed> {
+    #[derive(Deserialize)]
+    struct Peek {
+        embeddings: Option<IgnoredAny>,
+        embedding: Option<IgnoredAny>,
+        prompt_eval_count: Option<u64>,
+    }
+    let peek: Peek = json::read(body)?;
+    peek.embeddings.or(peek.embedding).ok_or_else(|| Malformed::new("embeddings", "this member is required"))?;
+    Ok(Usage { input: peek.prompt_eval_count, ..Usage::default() })
 }
 
 /// Writes an answer of `/api/embed`. `elapsed` is the time since the request came.

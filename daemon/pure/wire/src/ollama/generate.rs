@@ -118,6 +118,8 @@ pub fn encode(request: &CompletionRequest, model: &str) -> Result<Vec<u8>, Uncar
         Some(_) | None => body.insert("raw".to_owned(), true.into()),
     };
     options::encode(&request.sampling, &mut body)?;
+    // Unless told otherwise, Ollama drops the beginning of a text that is too long.
+    body.insert("truncate".to_owned(), false.into());
     body.insert("stream".to_owned(), request.stream.into());
     Ok(Value::from(body).to_string().into_bytes())
 }
@@ -167,6 +169,11 @@ mod tests {
         }
     }
 
+    fn with_cut(mut body: Value) -> Value {
+        body["truncate"] = Value::Null;
+        body
+    }
+
     #[test]
     fn raw_texts_both_ways() {
         let body =
@@ -174,8 +181,9 @@ mod tests {
         assert!(with(&body, is_raw));
         let request = with(&body, decode_raw).unwrap();
         assert_eq!(request.prompts, ["[INST] hi [/INST]"]);
-        let back: Value = serde_json::from_slice(&encode(&request, "m").unwrap()).unwrap();
-        assert_eq!(back, body);
+        let mut back: Value = serde_json::from_slice(&encode(&request, "m").unwrap()).unwrap();
+        assert_eq!(back["truncate"].take(), false, "what is too long is not cut in silence");
+        assert_eq!(back, with_cut(body));
     }
 
     #[test]
@@ -183,7 +191,9 @@ mod tests {
         let body = json!({"model": "m", "prompt": "def f(", "suffix": "return", "stream": true});
         assert!(with(&body, is_raw));
         let back = encode(&with(&body, decode_raw).unwrap(), "m").unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&back).unwrap(), body);
+        let mut back: Value = serde_json::from_slice(&back).unwrap();
+        back["truncate"].take();
+        assert_eq!(back, with_cut(body));
         assert!(!with(&json!({"model": "m", "prompt": "x", "suffix": ""}), is_raw));
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::usage::Usage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::chat::ToolCall;
@@ -24,9 +24,16 @@ pub(super) struct Incoming {
     pub(super) logprobs: Option<Vec<Value>>,
     pub(super) done: Option<bool>,
     pub(super) done_reason: Option<String>,
+    #[serde(deserialize_with = "count")]
     pub(super) prompt_eval_count: Option<u64>,
+    #[serde(deserialize_with = "count")]
     pub(super) eval_count: Option<u64>,
     pub(super) error: Option<Value>,
+}
+
+/// A count; what is no whole number is unknown, and no reason to lose the answer.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_u64())
 }
 
 /// The `message` of a chat answer.

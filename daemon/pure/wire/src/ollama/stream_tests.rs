@@ -91,6 +91,13 @@ fn generate_lines_become_events() {
 }
 
 #[test]
+fn odd_counts_are_unknown() {
+    let events =
+        read(&[r#"{"message":{"content":"Hi"},"done":true,"prompt_eval_count":-1,"eval_count":2.5,"error":null}"#]);
+    assert_eq!(events[events.len() - 2..], [Event::Usage(Usage::default()), Event::Done]);
+}
+
+#[test]
 fn an_error_line_is_a_failure() {
     let events = read(&[r#"{"error":"an error was encountered while running the model"}"#]);
     let want = UpstreamFailure::new(FailureKind::Upstream, "an error was encountered while running the model");

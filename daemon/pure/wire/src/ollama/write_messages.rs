@@ -9,7 +9,8 @@ use crate::malformed::Uncarried;
 
 use super::{line, picture};
 
-/// Writes `messages`.
+/// Writes `messages`. All system messages become one at the beginning: of the templates of open models many refuse a
+/// second one, and others drop it in silence.
 pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
     let mut names = BTreeMap::new();
     let mut out = Vec::new();
@@ -35,11 +36,24 @@ pub(super) fn encode(messages: &[Message]) -> Result<Vec<Value>, Uncarried> {
                 turn.add(part, &at)?;
             }
         }
-        if message.role != Role::Tool && (!turn.is_empty() || !message.parts.iter().any(is_result)) {
+        if message.role == Role::System {
+            put_system(&mut out, turn);
+        } else if message.role != Role::Tool && (!turn.is_empty() || !message.parts.iter().any(is_result)) {
             out.push(turn.into_message(role(message.role)));
         }
     }
     Ok(out)
+}
+
+fn put_system(out: &mut Vec<Value>, turn: Turn) {
+    match out.first_mut().filter(|first| first["role"] == "system") {
+        Some(first) if turn.images.is_empty() => {
+            let text = first["content"].as_str().unwrap_or_default();
+            first["content"] = [text, &turn.texts.join("\n")].join("\n\n").into();
+        }
+        Some(_) => out.push(turn.into_message(role(Role::System))),
+        None => out.insert(0, turn.into_message(role(Role::System))),
+    }
 }
 
 const fn role(role: Role) -> &'static str {

@@ -75,6 +75,9 @@ fn choice(raw: RawChoice, position: u32, reply_id: &str) -> Result<Choice, Malfo
     parts.extend(said.calls.into_iter().zip(0..).filter_map(|(raw, number)| call(raw, reply_id, index, number)));
     let has_calls = parts.len() > before;
     let finish = match raw.finish_reason.into_text() {
+        Some(word) if usage::is_given_up(&word) => {
+            return Err(Malformed::new(format!("choices[{position}]"), chunk::given_up(&word).message));
+        }
         Some(word) => usage::finish(&word, &raw.stop_reason, has_calls),
         None if has_calls => Finish::ToolCalls,
         None => Finish::Stop,
@@ -186,6 +189,11 @@ mod tests {
             (r#"{"choices":[]}"#, "choices", "at least one"),
             (r#"{"error":{"message":"boom"}}"#, "error", "boom"),
             (r#"{"choices":[{"error":{"code":502,"message":"gone"}}]}"#, "choices[0].error", "gone"),
+            (
+                r#"{"choices":[{"message":{"content":"x"},"finish_reason":"abort"}]}"#,
+                "choices[0]",
+                "gave the answer up",
+            ),
             ("not json", "line 1 column 2", "expected"),
         ] {
             let error = decode(text.as_bytes()).unwrap_err();

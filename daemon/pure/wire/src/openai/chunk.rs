@@ -46,8 +46,18 @@ pub(super) fn incoming(frame: &Frame) -> Incoming<'_> {
 pub(super) fn failure(chunk_error: Option<Value>) -> Option<UpstreamFailure> {
     let value = chunk_error.filter(|value| !value.is_null())?;
     let wrapped = serde_json::json!({ "error": value });
-    error::of_value(200, &wrapped)
-        .or_else(|| Some(UpstreamFailure::new(crate::failure::FailureKind::Upstream, "an error without a text")))
+    Some(error::of_value(200, &wrapped).unwrap_or_else(unexplained))
+}
+
+/// The failure of an answer that ended with a word of [`usage::is_given_up`].
+pub(super) fn given_up(word: &str) -> UpstreamFailure {
+    let message = format!("it gave the answer up (finish_reason {word:?})");
+    UpstreamFailure::new(crate::failure::FailureKind::Upstream, &message)
+}
+
+/// A failure that its upstream says nothing about.
+pub(super) fn unexplained() -> UpstreamFailure {
+    UpstreamFailure::new(crate::failure::FailureKind::Upstream, "an error without a text")
 }
 
 /// Refuses a choice beyond [`CHOICES_MAX`].

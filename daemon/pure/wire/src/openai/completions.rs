@@ -132,6 +132,10 @@ struct RawChoice {
 }
 
 impl RawChoice {
+    fn given_up(&self) -> Option<&str> {
+        self.finish_reason.as_str().filter(|word| usage::is_given_up(word))
+    }
+
     fn finish(&self) -> Option<Finish> {
         let word = self.finish_reason.as_str().filter(|word| !word.is_empty())?;
         Some(usage::finish(word, &self.stop_reason, false))
@@ -150,6 +154,9 @@ pub fn decode_reply(body: &[u8]) -> Result<ChatReply, Malformed> {
     let choices = raw.choices.unwrap_or_default();
     if choices.is_empty() {
         return Err(Malformed::new("choices", "at least one choice is expected"));
+    }
+    if let Some(word) = choices.iter().find_map(RawChoice::given_up) {
+        return Err(Malformed::new("choices", chunk::given_up(word).message));
     }
     let mut choices: Vec<Choice> = choices
         .into_iter()
@@ -253,6 +260,11 @@ impl Decoder {
         }
         for (raw, position) in raw.choices.unwrap_or_default().into_iter().zip(0_u32..) {
             let choice = chunk::choice(raw.index.unwrap_or(position))?;
+            if let Some(word) = raw.given_up() {
+                self.has_ended = true;
+                out.push(Event::Failed(chunk::given_up(word)));
+                return Ok(());
+            }
             let finish = raw.finish();
             let logprobs = raw.logprobs.filter(|value| !value.is_null()).map(completion_logprobs::neutral);
             let text = raw.text.into_text();
@@ -460,5 +472,8 @@ mod tests {
     fn errors_inside_a_stream() {
         let got = events("data: {\"error\":{\"code\":503,\"message\":\"x\"}}\n\ndata: [DONE]\n\n");
         assert!(matches!(got.as_slice(), [Event::Failed(_)]), "{got:?}");
+        let got = events("data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"abort\"}]}\n\ndata: [DONE]\n\n");
+        assert!(matches!(got.as_slice(), [Event::Start { .. }, Event::Failed(_)]), "{got:?}");
+        assert!(decode_reply(br#"{"choices":[{"text":"a","finish_reason":"abort"}]}"#).is_err());
     }
 }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::usage::Usage;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -136,6 +137,21 @@ pub fn decode_reply(body: &[u8]) -> Result<EmbeddingReply, Malformed> {
         vectors: vectors.into_iter().map(|(_, vector)| vector).collect(),
         usage: Usage { input: usage.input, ..Usage::default() },
     })
+}
+
+/// Tokens that an answer tells which is passed on as it came, whatever its vectors are.
+///
+/// # Errors
+/// The body is no embeddings answer.
+pub fn usage(body: &[u8]) -> Result<Usage, Malformed> {
+    #[derive(Deserialize)]
+    struct Peek {
+        data: Option<IgnoredAny>,
+        usage: Option<RawUsage>,
+    }
+    let peek: Peek = json::read(body)?;
+    peek.data.ok_or_else(|| Malformed::new("data", "this member is required"))?;
+    Ok(Usage { input: peek.usage.and_then(|usage| usage.facts().input), ..Usage::default() })
 }
 
 fn vector(raw: RawVector, at: &str) -> Result<Vec<f32>, Malformed> {
@@ -304,6 +320,14 @@ mod tests {
         ] {
             assert_eq!(decode_reply(text.as_bytes()).unwrap_err().at, at, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_passed_on_may_hold_any_vectors() {
+        let body = br#"{"data":[{"embedding":[[1],[2]]},{"embedding":{"int8":[1]}}],"usage":{"prompt_tokens":4}}"#;
+        assert_eq!(usage(body).unwrap().input, Some(4));
+        assert_eq!(usage(br#"{"data":[]}"#).unwrap(), Usage::default());
+        assert_eq!(usage(b"{}").unwrap_err().at, "data");
     }
 
     #[test]

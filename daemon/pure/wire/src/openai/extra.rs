@@ -37,11 +37,16 @@ pub(super) fn collect(object: &Object, known: &[&str]) -> Result<Map<String, Val
         if known.contains(&name) || HARMLESS.contains(&name) {
             continue;
         }
-        if let Some(value) = object.get::<Value>(name)? {
+        if let Some(value) = object.get::<Value>(name)?.filter(|value| !is_nothing(value)) {
             extra.insert(name.to_owned(), value);
         }
     }
     Ok(extra)
+}
+
+/// Null and empty lists, which some clients write for what they do not use.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// Adds unknown members to a finished body. Those the client's decoder marked with a path have no counterpart here, and
@@ -100,7 +105,7 @@ pub(super) fn object(value: Value, at: &str) -> Result<Map<String, Value>, Malfo
 /// Notes what is left of a nested object under its path, so that no encoder loses it in silence.
 pub(super) fn leftovers(map: Map<String, Value>, at: &str, harmless: &[&str], extra: &mut Map<String, Value>) {
     for (name, value) in map {
-        if !value.is_null() && !harmless.contains(&name.as_str()) {
+        if !is_nothing(&value) && !harmless.contains(&name.as_str()) {
             extra.insert(format!("{at}.{name}"), value);
         }
     }

@@ -70,10 +70,10 @@ pub(super) fn encode(wish: &Reasoning, server: Server, body: &mut Map<String, Va
         Server::Local if off || wish.enabled == Some(true) => {
             body.insert("chat_template_kwargs".to_owned(), json!({ "enable_thinking": !off }));
         }
-        Server::Cloud if off => {
+        Server::Cloud | Server::Strict | Server::Gemini | Server::Mistral if off => {
             body.insert("reasoning_effort".to_owned(), "none".into());
         }
-        Server::Local | Server::Cloud | Server::Openai => {}
+        Server::Local | Server::Cloud | Server::Strict | Server::Gemini | Server::Mistral | Server::Openai => {}
     }
     if off {
         return;

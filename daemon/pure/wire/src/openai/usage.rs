@@ -93,6 +93,11 @@ pub(super) fn finish(word: &str, stop_reason: &Loose, has_calls: bool) -> Finish
     }
 }
 
+/// Words with which servers say that they gave an answer up (vLLM, SGLang, OpenRouter, DeepSeek): what came is not whole.
+pub(super) fn is_given_up(word: &str) -> bool {
+    matches!(word, "error" | "abort" | "insufficient_system_resource")
+}
+
 /// The word for `finish_reason`. Words that OpenAI does not have become `stop`: many clients refuse unknown ones.
 pub(super) const fn finish_word(finish: &Finish) -> &'static str {
     match finish {

@@ -115,7 +115,13 @@ fn an_end_that_the_upstream_forgot_is_added_as_a_frame_of_its_own() {
 #[test]
 fn an_alternative_that_never_came_is_missed() {
     let stream = "data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\n";
-    for (prompt, n, done) in [(r#""a""#, 1, true), (r#""a""#, 2, false), (r#"["a","b"]"#, 1, false)] {
+    for (prompt, n, done) in [
+        (r#""a""#, 1, true),
+        (r#""a""#, 2, false),
+        (r#"["a","b"]"#, 1, false),
+        ("[1,2]", 1, true),
+        ("[[1],[2]]", 1, false),
+    ] {
         let body = format!(r#"{{"model":"m","prompt":{prompt},"n":{n},"stream":true}}"#);
         let ask = crate::asks::read(Surface::OpenaiCompletions, &body);
         let received = carry(&ask, Surface::OpenaiCompletions, [stream.as_bytes()]).unwrap();

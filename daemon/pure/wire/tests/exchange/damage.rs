@@ -108,3 +108,25 @@ fn a_byte_order_mark_may_come_in_pieces() {
         assert!(done && String::from_utf8(bytes).unwrap().contains(r#""content":"a""#), "{size}");
     }
 }
+
+#[test]
+fn characters_that_an_upstream_cut_in_two_do_not_end_the_stream() {
+    let chunk =
+        |text: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let stream = [chunk("a\\ud83d"), chunk("\\ude00b"), "data: [DONE]\n\n".to_owned()].concat();
+    for near in nears(Surface::OpenaiChat) {
+        let ask = ask(*near, true);
+        let (bytes, is_end, done) = carry_until_error(&ask, Surface::OpenaiChat, std::iter::once(stream.as_bytes()));
+        let text = String::from_utf8(bytes).unwrap();
+        let shown = if *near == Surface::OpenaiChat { "a\\ud83d" } else { "a\u{fffd}" };
+        assert!(is_end && done && text.contains(shown), "{near:?}: {text}");
+    }
+}
+
+#[test]
+fn an_endless_stream_is_not_kept() {
+    let mut transcoder = Transcoder::new(&ask(Surface::AnthropicMessages, true), Surface::OpenaiChat, context(false));
+    let comment = Bytes::from_static(b": x\n\n");
+    assert!(transcoder.feed(&comment, Duration::ZERO).is_ok());
+    assert!(transcoder.feed(&Bytes::from(vec![0; 256 << 20]), Duration::ZERO).is_err());
+}

@@ -49,6 +49,27 @@ fn what_is_meant_for_the_gateway_stays_here() {
 }
 
 #[test]
+fn mistral_tells_usage_unasked_and_refuses_to_be_asked() {
+    for options in ["", r#","stream_options":{"include_usage":true}"#] {
+        let body = format!(r#"{{"model":"m","messages":[{{}}],"stream":true{options}}}"#);
+        let sent = read(Surface::OpenaiChat, &body).outgoing(Surface::OpenaiChat, "up", "api.mistral.ai").unwrap();
+        assert_eq!(String::from_utf8(sent).unwrap(), r#"{"model":"up","messages":[{}],"stream":true}"#);
+    }
+}
+
+#[test]
+fn a_claude_gets_no_reasoning_that_it_did_not_sign() {
+    let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"b"}]},
+        {"role":"user","content":"c"}]}"#;
+    for (model, kept) in [("claude-sonnet-4-5", false), ("glm-4.6", true)] {
+        let ask = read(Surface::AnthropicMessages, body);
+        let sent = ask.outgoing(Surface::AnthropicMessages, model, "127.0.0.1").unwrap();
+        assert_eq!(String::from_utf8(sent).unwrap().contains("hm"), kept, "{model}");
+    }
+}
+
+#[test]
 fn a_stream_always_tells_its_usage() {
     let options =
         |more: &str| passed(Surface::OpenaiChat, &format!(r#"{{"model":"m","messages":[{{}}],"stream":true{more}}}"#));

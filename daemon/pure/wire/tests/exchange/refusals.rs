@@ -210,6 +210,49 @@ fn responses_to_others() {
 }
 
 #[test]
+fn what_cannot_be_carried_is_named_as_the_client_knows_it() {
+    let tools = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    let single = json!({"tools": tools, "tool_choice": {"type": "auto", "disable_parallel_tool_use": true}});
+    check_refused(
+        Surface::AnthropicMessages,
+        Surface::OllamaChat,
+        &[
+            (single, "tool_choice.disable_parallel_tool_use"),
+            (json!({"output_config": {"effort": "endless"}}), "output_config.effort"),
+        ],
+    );
+    for near in [Surface::OllamaChat, Surface::OllamaGenerate] {
+        check_refused(
+            near,
+            Surface::AnthropicMessages,
+            &[
+                (json!({"options": {"seed": 1}}), "options.seed"),
+                (json!({"options": {"repeat_penalty": 1.1}}), "options.repeat_penalty"),
+                (json!({"format": "json"}), "format"),
+                (json!({"logprobs": true}), "logprobs"),
+            ],
+        );
+    }
+    check_refused(
+        Surface::OpenaiResponses,
+        Surface::AnthropicMessages,
+        &[
+            (json!({"text": {"format": {"type": "json_object"}}}), "text.format"),
+            (json!({"include": ["message.output_text.logprobs"]}), "include"),
+            (json!({"seed": 1}), "seed"),
+        ],
+    );
+
+    let url = "https://x.example/a.png";
+    let image = json!({"type": "image", "source": {"type": "url", "url": url}});
+    let more = json!({"system": "s", "messages": [{"role": "user", "content": [image]}]});
+    check_refused(Surface::AnthropicMessages, Surface::OllamaChat, &[(more, "messages")]);
+    let image = json!({"type": "input_image", "image_url": url});
+    let more = json!({"instructions": "s", "input": [{"role": "user", "content": [image]}]});
+    check_refused(Surface::OpenaiResponses, Surface::OllamaChat, &[(more, "input")]);
+}
+
+#[test]
 fn ollama_to_others() {
     for far in [Surface::OpenaiChat, Surface::AnthropicMessages] {
         for near in [Surface::OllamaChat, Surface::OllamaGenerate] {

@@ -66,8 +66,14 @@ fn a_whole_answer_for_a_client_that_wants_pieces() {
     let mut text = String::new();
     for near in CHAT {
         let ask = ask(near, true);
-        let stream = whole_as_stream(&ask, far, &Bytes::from_static(body.as_bytes()), context(true), ELAPSED).unwrap();
-        writeln!(text, "── {near:?}\n{}", String::from_utf8_lossy(&stream.body)).unwrap();
+        let body = Bytes::from_static(body.as_bytes());
+        let (preamble, stream) = whole_as_stream(&ask, far, &body, context(true), ELAPSED).unwrap();
+        let begins = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            [r#""delta":{"role""#, "response.created", "message_start"].iter().any(|mark| text.contains(mark))
+        };
+        assert!(!begins(&stream.body) && (begins(&preamble) || preamble.is_empty()), "{near:?}");
+        writeln!(text, "── {near:?}\n{}", String::from_utf8_lossy(&[preamble, stream.body].concat())).unwrap();
     }
     assert_golden!("replies", "openai_chat.agent.in_pieces", text);
 }

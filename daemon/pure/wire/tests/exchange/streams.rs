@@ -122,3 +122,37 @@ fn a_failure_inside_a_stream_ends_it_in_the_clients_words() {
         assert_golden!("streams", name, text);
     }
 }
+
+#[test]
+fn only_the_first_frame_may_come_from_an_upstream_that_fails() {
+    let stream = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,",
+        "\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n",
+    );
+    let far = Surface::AnthropicMessages;
+    let new = || Transcoder::new(&ask(far, true), far, context(false));
+    let step = new().feed(&Bytes::from_static(stream.as_bytes()), ELAPSED).unwrap();
+    assert!(
+        step.preamble.starts_with(b"event: message_start") && step.bytes.starts_with(b"event: content_block_start")
+    );
+    let step = new().resumed().feed(&Bytes::from_static(stream.as_bytes()), ELAPSED).unwrap();
+    assert!(step.all().starts_with(b"event: content_block_start"));
+}
+
+#[test]
+fn a_response_that_is_passed_on_fails_as_the_same_response() {
+    let far = Surface::OpenaiResponses;
+    let created = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\"},\"sequence_number\":0}\n\n";
+    let mut transcoder = Transcoder::new(&ask(far, true), far, context(false));
+    transcoder.feed(&Bytes::from_static(created.as_bytes()), ELAPSED).unwrap();
+    let error = ErrorBody {
+        kind: wire::failure::FailureKind::Upstream,
+        message: "gone".to_owned(),
+        code: None,
+        param: None,
+        request_id: None,
+    };
+    let text = String::from_utf8(transcoder.fail(&error).to_vec()).unwrap();
+    assert!(!text.contains("response.created") && text.contains("\"sequence_number\":1"), "{text}");
+}

@@ -33,7 +33,7 @@ fn all_problems_are_told_at_once() {
         upstream("l", "loopback", "http://x"),
         upstream("airlane", "openai", "https://user:pass@host"),
     ];
-    draft.aliases = vec![AliasDraft::default(), AliasDraft { name: Some("f".into()), models: Some(vec!["f".into()]) }];
+    draft.aliases = vec![AliasDraft::default(), AliasDraft { name: Some("f".into()), models: Some(vec!["f".into()]), ..AliasDraft::default() }];
     let paths: Vec<String> = check(&draft).unwrap_err().into_iter().map(|problem| problem.path).collect();
     assert_eq!(
         paths,

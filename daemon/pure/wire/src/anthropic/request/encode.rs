@@ -54,7 +54,7 @@ pub fn encode(request: &ChatRequest, model: &str) -> Result<Vec<u8>, Uncarried> 
     refuse(&request.sampling)?;
     let plan = plan(request, model)?;
     let turns = turns(&request.messages)?;
-    let sampling = Sampled::of(&request.sampling, &plan, model);
+    let sampling = Sampled::of(&request.sampling, &plan, model)?;
     let body = Body {
         model,
         max_tokens: plan.max_tokens,
@@ -105,19 +105,31 @@ struct Sampled {
 }
 
 impl Sampled {
-    /// While a model thinks, Anthropic fixes the temperature and `top_k` and accepts `top_p` from 0.95 on: other values
-    /// are left out. Claude's own defaults are left out too, because some Claudes refuse `temperature` and `top_p`
-    /// side by side, the latest refuse both, and OpenAI's clients send the defaults by habit.
-    fn of(sampling: &Sampling, plan: &Plan, model: &str) -> Self {
+    /// Claude's own defaults are left out, because some Claudes refuse `temperature` and `top_p` side by side, the latest
+    /// refuse both, and OpenAI's clients send the defaults by habit. While a Claude thinks, Anthropic fixes the
+    /// temperature and `top_k` and accepts `top_p` from 0.95 on.
+    fn of(sampling: &Sampling, plan: &Plan, model: &str) -> Result<Self, Uncarried> {
         const TOP_P_THINKING_MIN: f64 = 0.95;
-        let needed = |value: &f64| *value != 1.0 || !model.contains("claude");
-        let top_k = sampling.top_k.filter(|top_k| *top_k > 0 || !model.contains("claude"));
-        let top_p = sampling.top_p.filter(needed);
-        if plan.thinks() {
-            let top_p = top_p.filter(|top_p| *top_p >= TOP_P_THINKING_MIN);
-            return Self { temperature: None, top_p, top_k: None };
+        let is_claude = model.contains("claude");
+        let needed = |value: &f64| *value != 1.0 || !is_claude;
+        let sampled = Self {
+            temperature: sampling.temperature.filter(needed),
+            top_p: sampling.top_p.filter(needed),
+            top_k: sampling.top_k.filter(|top_k| *top_k > 0 || !is_claude),
+        };
+        if !plan.thinks() || !is_claude {
+            return Ok(sampled);
         }
-        Self { temperature: sampling.temperature.filter(needed), top_p, top_k }
+        for (field, passes) in [
+            ("temperature", sampled.temperature.is_none()),
+            ("top_k", sampled.top_k.is_none()),
+            ("top_p", sampled.top_p.is_none_or(|top_p| top_p >= TOP_P_THINKING_MIN)),
+        ] {
+            if !passes {
+                return Err(Uncarried::new(field, "Anthropic does not let it be chosen while a Claude thinks"));
+            }
+        }
+        Ok(sampled)
     }
 }
 
@@ -188,12 +200,12 @@ fn output_config(format: Option<&Format>, plan: &Plan) -> Result<Map<String, Val
     Ok(config)
 }
 
-/// Anthropic refuses requests whose user looks like a mail address or a telephone number. The name does not change the
-/// answer, so it stays behind.
+/// Anthropic refuses requests whose user looks like a mail address or a telephone number, and servers that copy its API
+/// those with other letters than these. The name does not change the answer, so it stays behind.
 fn is_accepted(user: &str) -> bool {
-    const CHARS_MAX: usize = 256;
-    let telephone = user.chars().all(|char| char.is_ascii_digit() || " +-().".contains(char));
-    !user.is_empty() && !user.contains('@') && !telephone && user.chars().count() <= CHARS_MAX
+    const BYTES_MAX: usize = 128;
+    let plain = user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    plain && user.bytes().any(|byte| byte.is_ascii_alphabetic()) && user.len() <= BYTES_MAX
 }
 
 /// Lets unknown members pass, which Anthropic checks itself, unless they belong to another dialect's inside or repeat

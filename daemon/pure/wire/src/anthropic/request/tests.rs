@@ -274,14 +274,24 @@ fn settings_are_written() {
 }
 
 #[test]
-fn a_thinking_model_is_not_told_how_to_sample() {
+fn a_thinking_claude_cannot_be_told_how_to_sample() {
     let mut request = hi();
     request.reasoning = Some(Reasoning { effort: Some("low".to_owned()), ..Reasoning::default() });
-    request.sampling = Sampling { temperature: Some(0.2), top_p: Some(0.5), top_k: Some(4), ..Sampling::default() };
+    request.sampling = Sampling { temperature: Some(1.0), top_p: Some(0.97), top_k: Some(0), ..Sampling::default() };
     let body = written(&request, MODEL);
     assert_eq!(body["thinking"], json!({"type": "enabled", "budget_tokens": 2048}));
     assert_eq!(body["max_tokens"], 2_048 + MAX_TOKENS_DEFAULT);
-    assert!(["temperature", "top_p", "top_k"].iter().all(|member| body.get(member).is_none()), "{body}");
+    assert_eq!((body.get("temperature"), &body["top_p"], body.get("top_k")), (None, &json!(0.97), None));
+    let plain = Sampling::default;
+    for (sampling, field) in [
+        (Sampling { temperature: Some(0.2), ..plain() }, "temperature"),
+        (Sampling { top_p: Some(0.5), ..plain() }, "top_p"),
+        (Sampling { top_k: Some(4), ..plain() }, "top_k"),
+    ] {
+        let request = ChatRequest { sampling, ..request.clone() };
+        assert_eq!(encode(&request, MODEL).unwrap_err().field, field);
+        assert!(written(&request, "glm-4.6").get(field).is_some(), "{field}");
+    }
     let later = written(&request, "claude-opus-4-8");
     assert_eq!(
         (&later["thinking"], &later["output_config"]),

@@ -10,6 +10,9 @@ use super::whole::Whole;
 use crate::chat::ToolCall;
 use crate::json::write_string;
 
+/// Most blocks that wait for a call to be whole; then its end is no longer waited for.
+const WAITING_MAX: usize = 256;
+
 /// Blocks on their way out. One is live: its pieces are written at once. A call stays live until its arguments are a
 /// whole object; what comes for other blocks in the meantime waits in order.
 #[derive(Debug, Default)]
@@ -125,7 +128,7 @@ impl Blocks {
         loop {
             self.write_live(out);
             let open_call = matches!(&self.live, Some(Content::Call(call)) if !call.whole.is_closed());
-            if open_call || self.waiting.is_empty() {
+            if (open_call && self.waiting.len() <= WAITING_MAX) || self.waiting.is_empty() {
                 return;
             }
             self.close(out);
@@ -162,7 +165,13 @@ impl Blocks {
                 }
             }
             Some(Content::Call(call)) => {
-                call.is_object |= call.held.trim_start().starts_with('{');
+                if !call.is_object {
+                    call.is_object = call.held.trim_start().starts_with('{');
+                    if call.held.trim_start().is_empty() {
+                        // Models may write blanks without end: they are not looked at again with each new one.
+                        call.held.clear();
+                    }
+                }
                 if call.is_object {
                     delta(out, index, "input_json_delta", "partial_json", &mut call.held);
                 }

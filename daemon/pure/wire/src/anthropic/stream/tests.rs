@@ -235,6 +235,31 @@ fn mixed_pieces_come_out_in_order() {
 }
 
 #[test]
+fn a_call_without_an_end_does_not_hold_up_the_rest_for_ever() {
+    let mut events = vec![call(0, "a", "{")];
+    for _ in 0..200 {
+        events.extend([text("t"), Event::Thinking { choice: 0, text: "h".to_owned() }]);
+    }
+    events.push(piece(0, "}"));
+    let (mut encoder, mut out) = (encoder(), Vec::new());
+    events.iter().for_each(|event| encoder.event(event, Duration::ZERO, &mut out));
+    assert!(String::from_utf8(out).unwrap().contains("text_delta"));
+}
+
+#[test]
+fn blanks_of_arguments_are_kept_inside_of_them() {
+    let written = gathered(&write(&[
+        call(0, "a", " "),
+        piece(0, "\n"),
+        piece(0, "{\"x\":\""),
+        piece(0, "  "),
+        piece(0, "\"}"),
+        Event::Done,
+    ]));
+    assert_eq!(written["content"][0]["input"], serde_json::json!({"x": "  "}));
+}
+
+#[test]
 fn a_call_is_streamed_before_it_is_complete() {
     let (mut encoder, mut out) = (encoder(), Vec::new());
     encoder.event(&call(0, "a", "{\"x\":"), Duration::ZERO, &mut out);

@@ -14,7 +14,8 @@ use crate::openai::server::Server;
 /// A message that mixes tool results with other parts becomes several. Pictures inside tool results have no place there
 /// in this dialect: they follow in a user message after the last result of the turn.
 ///
-/// Earlier reasoning goes out as `reasoning_content`, but not to OpenAI, which reads none and refuses the member.
+/// Earlier reasoning goes out as `reasoning_content` where it is read. All system messages become one at the beginning,
+/// but not for OpenAI: of the templates of open models many refuse a second one, and others drop it in silence.
 pub(super) fn encode(messages: &[Message], server: Server) -> Result<Vec<Value>, Uncarried> {
     let mut writer = Writer { server, ..Writer::default() };
     for (position, message) in messages.iter().enumerate() {
@@ -44,6 +45,10 @@ impl Writer {
         {
             return Ok(());
         }
+        if message.role == Role::System && message.name.is_none() && self.server != Server::Openai {
+            self.system(content(&message.parts, &at)?);
+            return Ok(());
+        }
         self.flush_pictures();
         let mut map = Map::new();
         let role = match message.role {
@@ -58,8 +63,26 @@ impl Writer {
         } else {
             map.insert("content".to_owned(), content(&message.parts, &at)?);
         }
-        self.out.push(Value::Object(map));
+        self.push(Value::Object(map));
         Ok(())
+    }
+
+    fn push(&mut self, message: Value) {
+        let is_answered = message["role"] != "user" || self.out.last().is_none_or(|last| last["role"] != "tool");
+        if self.server == Server::Mistral && !is_answered {
+            // Mistral refuses a user's message right behind tool results.
+            self.out.push(json!({ "role": "assistant", "content": "OK." }));
+        }
+        self.out.push(message);
+    }
+
+    fn system(&mut self, added: Value) {
+        let first = self.out.first_mut().filter(|first| first["role"] == "system");
+        match (first.map(|first| &mut first["content"]), added) {
+            (Some(Value::String(text)), Value::String(added)) => text.push_str(&format!("\n\n{added}")),
+            (Some(_), added) => self.out.push(json!({ "role": "system", "content": added })),
+            (None, added) => self.out.insert(0, json!({ "role": "system", "content": added })),
+        }
     }
 
     fn result(&mut self, part: &Part, at: &str) -> Result<(), Uncarried> {
@@ -90,7 +113,8 @@ impl Writer {
 
     fn flush_pictures(&mut self) {
         if !self.pictures.is_empty() {
-            self.out.push(json!({ "role": "user", "content": std::mem::take(&mut self.pictures) }));
+            let pictures = std::mem::take(&mut self.pictures);
+            self.push(json!({ "role": "user", "content": pictures }));
         }
     }
 }
@@ -128,17 +152,30 @@ fn assistant(parts: &[Part], server: Server, map: &mut Map<String, Value>, at: &
         ));
     }
     let mut spoken = Spoken::of(parts);
+    if server != Server::Openai {
+        // Others do not read the member, and strict ones refuse it.
+        spoken.texts.extend(spoken.refusal.take());
+    }
     let texts = std::mem::take(&mut spoken.texts).join("\n");
     let has_content = !texts.is_empty() || (spoken.calls.is_empty() && spoken.refusal.is_none());
     map.insert("content".to_owned(), if has_content { texts.into() } else { Value::Null });
     put(map, "refusal", spoken.refusal.take());
-    if server == Server::Openai {
+    if !server.reads_reasoning() {
         spoken.thinking.clear();
         spoken.details.clear();
+    }
+    if server == Server::Gemini
+        && let Some(first) = spoken.calls.first_mut()
+    {
+        first["extra_content"] = json!({ "google": { "thought_signature": GEMINI_UNSIGNED } });
     }
     spoken.write_rest(map, &["reasoning_content"]);
     Ok(())
 }
+
+/// Google's word for calls whose signature is not known: other dialects have no place for it, and Gemini refuses calls
+/// without any.
+const GEMINI_UNSIGNED: &str = "skip_thought_signature_validator";
 
 fn picture(part: &Part) -> Value {
     let Part::Image { source, detail } = part else { return Value::Null };

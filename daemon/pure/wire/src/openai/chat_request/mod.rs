@@ -32,6 +32,9 @@ const MEMBERS: [&str; 14] = [
     "audio",
 ];
 
+/// Longest name of an end user that every cloud accepts; Claude Code's is longer, and changes no answer.
+const USER_CHARS_MAX: usize = 64;
+
 /// Reads a client's request. Content that no neutral type can hold goes to `extra` under its path.
 ///
 /// # Errors
@@ -111,7 +114,8 @@ fn format(object: &Object, extra: &mut Map<String, Value>) -> Result<Option<Form
 /// Writes the request for an upstream that calls the model `model`.
 ///
 /// The length limit goes out as `max_completion_tokens` to OpenAI and as `max_tokens` to all others: OpenAI's reasoning
-/// models refuse the older name, and many local servers know only that one. A stream always asks for its usage.
+/// models refuse the older name, and many local servers know only that one. A stream asks for its usage wherever that
+/// is not refused.
 ///
 /// # Errors
 /// The request holds something that this dialect has no place for.
@@ -122,7 +126,7 @@ pub fn encode(request: &ChatRequest, model: &str, server: Server) -> Result<Vec<
     tools::encode(request, &mut body);
     let limit_name = match server {
         Server::Openai => "max_completion_tokens",
-        Server::Cloud | Server::Local => "max_tokens",
+        Server::Mistral | Server::Strict | Server::Gemini | Server::Cloud | Server::Local => "max_tokens",
     };
     extra::put(&mut body, limit_name, request.sampling.max_tokens);
     sampling::encode(&request.sampling, &mut body);
@@ -134,9 +138,18 @@ pub fn encode(request: &ChatRequest, model: &str, server: Server) -> Result<Vec<
     }
     if request.stream {
         body.insert("stream".to_owned(), true.into());
-        body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+        if server.takes_stream_options() {
+            body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+        }
     }
-    extra::put(&mut body, "user", request.user.clone());
+    if server == Server::Mistral {
+        let seed = extra::take(&mut body, "seed");
+        extra::put(&mut body, "random_seed", seed);
+    }
+    if server.takes_user() {
+        let user = request.user.clone().filter(|user| user.chars().count() <= USER_CHARS_MAX);
+        extra::put(&mut body, "user", user);
+    }
     extra::forward(&request.extra, &mut body)?;
     Ok(Value::Object(body).to_string().into_bytes())
 }

@@ -118,6 +118,79 @@ fn the_length_limit_has_the_name_that_the_server_knows() {
 }
 
 #[test]
+fn strict_clouds_get_nothing_that_they_refuse() {
+    let request = read(FULL).unwrap();
+    for server in [Server::Strict, Server::Gemini, Server::Mistral] {
+        let body = written(&request, server);
+        assert!(!body.to_string().contains("reasoning_content"), "{server:?}");
+        assert_eq!(body["max_tokens"], 100);
+    }
+    let mistral = written(&request, Server::Mistral);
+    for name in ["stream_options", "user", "seed"] {
+        assert_eq!(mistral.get(name), None, "{name}");
+    }
+    assert_eq!(mistral["random_seed"], 7);
+    let calls = &written(&request, Server::Gemini)["messages"][2]["tool_calls"];
+    assert_eq!(calls[0]["extra_content"]["google"]["thought_signature"], "skip_thought_signature_validator");
+    assert_eq!(calls[1].get("extra_content"), None);
+    assert_eq!(written(&request, Server::Strict)["stream_options"], json!({"include_usage": true}));
+}
+
+#[test]
+fn schemas_of_functions_name_their_members() {
+    for (parameters, want) in [
+        ("null", json!({"type": "object", "properties": {}})),
+        (r#"{"type":"object"}"#, json!({"type": "object", "properties": {}})),
+        (r#"{"anyOf":[{"type":"object"}]}"#, json!({"anyOf": [{"type": "object"}]})),
+    ] {
+        let tool = format!(r#""tools":[{{"type":"function","function":{{"name":"f","parameters":{parameters}}}}}]"#);
+        let body = written(&with(&tool).unwrap(), Server::Openai);
+        assert_eq!(body["tools"][0]["function"]["parameters"], want);
+    }
+}
+
+#[test]
+fn a_user_whose_name_is_too_long_stays_unnamed() {
+    for (user, kept) in [("u".repeat(64), true), ("u".repeat(65), false)] {
+        let request = with(&format!(r#""user":"{user}""#)).unwrap();
+        assert_eq!(written(&request, Server::Openai).get("user").is_some(), kept);
+    }
+}
+
+#[test]
+fn mistral_gets_an_answer_between_results_and_the_user() {
+    let roles = |server| -> Vec<Value> {
+        let body = written(&read(FULL).unwrap(), server);
+        body["messages"].as_array().unwrap().iter().map(|message| message["role"].clone()).collect()
+    };
+    assert_eq!(roles(Server::Mistral)[3..], ["tool", "tool", "assistant", "user"]);
+    assert_eq!(roles(Server::Cloud)[3..], ["tool", "tool", "user"]);
+}
+
+#[test]
+fn refusals_are_said_where_nobody_reads_the_member() {
+    let parts = vec![Part::Refusal("No.".into())];
+    let messages = vec![text(Role::User, "x"), Message { role: Role::Assistant, parts, name: None }];
+    let request = ChatRequest { messages, ..ChatRequest::default() };
+    assert_eq!(written(&request, Server::Local)["messages"][1], json!({"role": "assistant", "content": "No."}));
+    assert_eq!(written(&request, Server::Openai)["messages"][1]["refusal"], "No.");
+}
+
+#[test]
+fn open_models_get_one_system_message_at_the_beginning() {
+    let messages = [("a", Role::System), ("b", Role::System), ("x", Role::User), ("c", Role::System)];
+    let request = ChatRequest {
+        messages: messages.into_iter().map(|(words, role)| text(role, words)).collect(),
+        ..ChatRequest::default()
+    };
+    assert_eq!(
+        written(&request, Server::Local)["messages"],
+        json!([{"role": "system", "content": "a\n\nb\n\nc"}, {"role": "user", "content": "x"}])
+    );
+    assert_eq!(written(&request, Server::Openai)["messages"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
 fn wrong_requests_are_refused_with_a_path() {
     for (text, at) in [
         (r#"{"messages":[{"role":"user","content":"x"}]}"#, "model"),
@@ -194,6 +267,7 @@ fn echoes_and_marks_are_harmless() {
         r#"{"role":"assistant","content":"a","annotations":[],"audio":null,"refusal":null,"provider_specific_fields":{},"prefix":false}"#,
         r#"{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}"#,
         r#"{"role":"system","content":"a","cache_control":{"type":"ephemeral"}}"#,
+        r#"{"role":"user","content":"a","tool_calls":[],"images":[]}"#,
     ] {
         let request =
             read(&format!(r#"{{"model":"m","messages":[{message}],"prompt_cache_key":"k","user":null}}"#)).unwrap();

@@ -104,8 +104,13 @@ fn tool(tool: &Tool) -> Value {
     let mut form = Map::new();
     form.insert("name".to_owned(), tool.name.as_str().into());
     put(&mut form, "description", tool.description.clone());
-    // Some local servers fail on a function without a schema.
-    let parameters = tool.parameters.clone().unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+    // Some local servers fail on a function without a schema, OpenAI on an object of which no members are named.
+    let mut parameters = tool.parameters.clone().unwrap_or_else(|| json!({ "type": "object" }));
+    if parameters["type"] == "object"
+        && let Some(schema) = parameters.as_object_mut()
+    {
+        schema.entry("properties").or_insert_with(|| json!({}));
+    }
     form.insert("parameters".to_owned(), parameters);
     put(&mut form, "strict", tool.strict);
     json!({ "type": "function", "function": form })

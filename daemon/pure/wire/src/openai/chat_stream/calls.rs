@@ -74,6 +74,9 @@ impl Calls {
             Loose::Text(text) => call.held.push_str(&text),
             Loose::Other(value) => call.held.push_str(&value.to_string()),
         }
+        if call.state == State::Unnamed && call.held.len() > QUOTED_BYTES_MAX {
+            return Err(Malformed::new("choices.delta.tool_calls", "a call's name is expected before its arguments"));
+        }
         if call.state == State::Unnamed && !call.name.is_empty() {
             call.begin(choice, index, reply_id, out);
         }
@@ -128,8 +131,13 @@ impl Call {
     }
 
     fn pass_on(&mut self, choice: u32, index: u32, out: &mut Vec<Event>) {
-        if self.state == State::Named && !self.held.trim_start().is_empty() {
-            self.state = if self.held.trim_start().starts_with('"') { State::Quoted } else { State::Plain };
+        if self.state == State::Named {
+            match self.held.trim_start().chars().next() {
+                // Models may write blanks without end: they are not looked at again with each new one.
+                None => self.held.clear(),
+                Some('"') => self.state = State::Quoted,
+                Some(_) => self.state = State::Plain,
+            }
         }
         if self.state == State::Quoted && self.held.len() > QUOTED_BYTES_MAX {
             self.state = State::Plain;

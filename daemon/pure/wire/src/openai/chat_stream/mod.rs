@@ -143,6 +143,11 @@ impl Decoder {
             state.calls.piece(call, choice, &self.id, out)?;
         }
         let Some(word) = raw.finish_reason.into_text() else { return Ok(()) };
+        if usage::is_given_up(&word) {
+            self.has_ended = true;
+            out.push(Event::Failed(chunk::given_up(&word)));
+            return Ok(());
+        }
         state.calls.finish(choice, &self.id, out);
         if !state.has_finished {
             state.has_finished = true;

@@ -153,6 +153,18 @@ fn tool_calls_of_all_servers() {
 }
 
 #[test]
+fn blanks_before_arguments_are_passed_over() {
+    let piece = |text: &str| format!(r#""delta":{{"tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]}}"#);
+    let deltas = [
+        r#""delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":" "}}]}"#,
+        &piece("\\n"),
+        &piece("{ "),
+        &piece(" }"),
+    ];
+    assert_eq!(events(&chunks(&deltas)), [start(), call(0, "a", "f"), arguments(0, "{ "), arguments(0, " }")]);
+}
+
+#[test]
 fn signatures_and_encrypted_reasoning() {
     let stream = chunks(&[
         r#""delta":{"reasoning":"h","reasoning_details":[{"type":"reasoning.text","text":"h","index":0}]}"#,
@@ -195,6 +207,18 @@ fn errors_inside_a_stream() {
         let got = events(&format!("{stream}\n\ndata: {{\"choices\":[]}}\n\n"));
         let [Event::Failed(failure)] = got.as_slice() else { panic!("{name}: {got:?}") };
         assert_eq!((failure.kind, failure.message.as_str()), (kind, "slow"), "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_given_up_is_no_answer() {
+    for word in ["error", "abort", "insufficient_system_resource"] {
+        let got =
+            events(&chunks(&[r#""delta":{"content":"a"}"#, &format!(r#""delta":{{}},"finish_reason":"{word}""#)]));
+        let [Event::Start { .. }, Event::Text { .. }, Event::Failed(failure)] = got.as_slice() else {
+            panic!("{got:?}")
+        };
+        assert!(failure.kind == FailureKind::Upstream && failure.message.contains(word), "{failure:?}");
     }
 }
 
@@ -316,9 +340,9 @@ fn joined(events: &[Event]) -> (String, String, Vec<(String, String)>) {
         }
     }
     for (_, arguments) in &mut calls {
-        if arguments.is_empty() {
-            arguments.push_str("{}");
-        }
+        // Blanks before them say nothing.
+        let said = arguments.trim_start();
+        *arguments = if said.is_empty() { "{}" } else { said }.to_owned();
     }
     (said, thought, calls)
 }

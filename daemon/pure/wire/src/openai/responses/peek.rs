@@ -2,52 +2,50 @@
 
 use domain::usage::Usage;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::failure::{FailureKind, UpstreamFailure};
+use crate::failure::UpstreamFailure;
 use crate::json;
 use crate::malformed::Malformed;
+use crate::openai::chunk;
+use crate::openai::loose::Loose;
 use crate::reply::{Event, Finish};
 use crate::sse::Frame;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Response {
-    model: Option<String>,
+    model: Loose,
     usage: Option<Tokens>,
-    error: Option<Failure>,
+    error: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Tokens {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    input_tokens_details: Details,
-    output_tokens_details: Details,
+    input_tokens: Loose,
+    output_tokens: Loose,
+    input_tokens_details: Option<Details>,
+    output_tokens_details: Option<Details>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Details {
-    cached_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Failure {
-    message: Option<String>,
-    code: Option<String>,
+    cached_tokens: Loose,
+    cache_write_tokens: Loose,
+    reasoning_tokens: Loose,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Typed {
     r#type: String,
-    delta: Option<String>,
+    delta: Loose,
     response: Option<Response>,
-    message: Option<String>,
-    error: Option<Failure>,
+    message: Option<Value>,
+    code: Option<Value>,
+    error: Option<Value>,
 }
 
 /// Tokens that a whole answer tells.
@@ -70,12 +68,15 @@ impl Decoder {
     /// The data is no event object.
     pub fn frame(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<(), Malformed> {
         let Some(data) = &frame.data else { return Ok(()) };
-        if data.as_ref() == b"[DONE]" {
+        if matches!(data.trim_ascii(), b"" | b"[DONE]") {
             return Ok(());
         }
         let event: Typed = json::read(data)?;
         match event.r#type.as_str() {
-            "response.created" => out.push(Event::Start { model: event.response.and_then(|response| response.model) }),
+            "response.created" => {
+                let model = event.response.and_then(|response| response.model.into_text());
+                out.push(Event::Start { model });
+            }
             "response.completed" | "response.incomplete" => {
                 let response = event.response.unwrap_or_default();
                 let finish = if event.r#type.ends_with("incomplete") { Finish::Length } else { Finish::Stop };
@@ -84,14 +85,10 @@ impl Decoder {
                 out.push(Event::Done);
             }
             "response.failed" | "error" => {
-                let told = event.error.or(event.response.and_then(|response| response.error)).unwrap_or_default();
-                let message = told.message.or(event.message).unwrap_or_else(|| "no reason was given".to_owned());
-                let mut failure = UpstreamFailure::new(FailureKind::Upstream, &message);
-                failure.code = told.code;
-                out.push(Event::Failed(failure));
+                out.push(Event::Failed(failure(event)));
             }
             kind if kind.ends_with(".delta") => {
-                out.push(Event::Text { choice: 0, text: event.delta.unwrap_or_default(), logprobs: None });
+                out.push(Event::Text { choice: 0, text: event.delta.into_text().unwrap_or_default(), logprobs: None });
             }
             _ => {}
         }
@@ -99,14 +96,25 @@ impl Decoder {
     }
 }
 
+/// The error beside the response, in it, or flat in the event.
+fn failure(event: Typed) -> UpstreamFailure {
+    let known = |error: &Value| !error.is_null();
+    let told = event.error.filter(known).or_else(|| event.response?.error.filter(known));
+    let told = told.unwrap_or_else(|| json!({ "message": event.message, "code": event.code }));
+    // A number in the place of a code is a status; there may be no words at all.
+    chunk::failure(Some(told)).unwrap_or_else(chunk::unexplained)
+}
+
 impl Tokens {
     fn into_usage(self) -> Usage {
+        let (input, output) =
+            (self.input_tokens_details.unwrap_or_default(), self.output_tokens_details.unwrap_or_default());
         Usage {
-            input: self.input_tokens,
-            output: self.output_tokens,
-            cached_read: self.input_tokens_details.cached_tokens,
-            cache_write: None,
-            reasoning: self.output_tokens_details.reasoning_tokens,
+            input: self.input_tokens.count(),
+            output: self.output_tokens.count(),
+            cached_read: input.cached_tokens.count(),
+            cache_write: input.cache_write_tokens.count(),
+            reasoning: output.reasoning_tokens.count(),
         }
     }
 }
@@ -150,13 +158,34 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_seen_in_both_forms() {
-        for text in [
-            r#"{"type":"error","message":"no"}"#,
-            r#"{"type":"response.failed","response":{"error":{"code":"x","message":"no"}}}"#,
+    fn failures_are_seen_in_all_forms() {
+        use crate::failure::FailureKind::{RateLimit, Upstream};
+        for (text, kind) in [
+            (r#"{"type":"error","message":"no"}"#, Upstream),
+            (r#"{"type":"error","code":"rate_limit_exceeded","message":"no","param":null}"#, RateLimit),
+            (r#"{"type":"error","error":{"code":429,"message":"no"}}"#, RateLimit),
+            (r#"{"type":"response.failed","response":{"error":{"code":"x","message":"no"}}}"#, Upstream),
+            (r#"{"type":"response.failed","response":{"error":"no"}}"#, Upstream),
         ] {
             let got = events(&[text]);
-            assert!(matches!(&got[..], [Event::Failed(failure)] if failure.message == "no"), "{got:?}");
+            assert!(
+                matches!(&got[..], [Event::Failed(failure)] if failure.message == "no" && failure.kind == kind),
+                "{got:?}"
+            );
         }
+        assert!(matches!(events(&[r#"{"type":"response.failed"}"#])[..], [Event::Failed(_)]));
+    }
+
+    #[test]
+    fn odd_events_do_not_end_a_stream() {
+        let got = events(&[
+            "",
+            r#"{"type":"response.audio.delta","delta":{"x":1}}"#,
+            r#"{"type":"response.created","response":{"model":null,"usage":{"input_tokens_details":null}}}"#,
+            r#"{"type":"response.completed","response":{"usage":{"input_tokens":3.0,"output_tokens":4,
+                "input_tokens_details":null,"output_tokens_details":{"reasoning_tokens":null}}}}"#,
+        ]);
+        let usage = Usage { input: Some(3), output: Some(4), ..Usage::default() };
+        assert!(got.contains(&Event::Usage(usage)), "{got:?}");
     }
 }

@@ -26,10 +26,8 @@ pub(super) fn parts(text: String, encrypted: Option<&str>) -> Vec<Part> {
     if let Some(signature) = encrypted.strip_prefix(SIGNATURE) {
         return vec![thinking(text, Some(signature.to_owned()))];
     }
-    let data = encrypted.strip_prefix(REDACTED).unwrap_or(encrypted).to_owned();
-    let mut parts = vec![Part::RedactedThinking(data)];
-    if !text.is_empty() {
-        parts.insert(0, thinking(text, None));
-    }
-    parts
+    let readable = Some(text).filter(|text| !text.is_empty()).map(|text| thinking(text, None));
+    // Without our word before it, another maker encrypted it: the model that gets it back would refuse it.
+    let sealed = encrypted.strip_prefix(REDACTED).map(|data| Part::RedactedThinking(data.to_owned()));
+    readable.into_iter().chain(sealed).collect()
 }

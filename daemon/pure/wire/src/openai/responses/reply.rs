@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::chat::Part;
+use crate::chat::{Part, ToolCall};
 use crate::reply::{ChatReply, ReplyContext};
 
 use super::echo::Echo;
@@ -39,6 +39,10 @@ fn add(items: &mut Vec<Item>, part: &Part, context: &ReplyContext) {
         }
         Part::RedactedThinking(data) => {
             Body::Reasoning { text: String::new(), encrypted: Some(reasoning::of_redacted(data)) }
+        }
+        // Clients parse the arguments: no text at all is no JSON.
+        Part::ToolCall(call) if call.arguments.is_empty() => {
+            Body::Call(ToolCall { arguments: "{}".to_owned(), ..call.clone() })
         }
         Part::ToolCall(call) => Body::Call(call.clone()),
         // Only requests hold these.

@@ -38,6 +38,13 @@ fn a_whole_answer() {
 }
 
 #[test]
+fn a_call_without_arguments_has_empty_ones() {
+    let call = Part::ToolCall(ToolCall { id: "c1".to_owned(), name: "f".to_owned(), arguments: String::new() });
+    let answer = write(vec![call], Finish::ToolCalls, Usage::default(), None, &Echo::default());
+    assert_eq!(answer["output"][0]["arguments"], "{}");
+}
+
+#[test]
 fn how_answers_end() {
     let refusal = || vec![Part::Refusal("No.".to_owned())];
     let text = || vec![Part::Text("Hi".to_owned())];

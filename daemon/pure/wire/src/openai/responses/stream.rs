@@ -90,6 +90,12 @@ impl Encoder {
         }
     }
 
+    /// Notes that the client got an event of another writer: a failure then ends that response.
+    pub fn passed(&mut self) {
+        self.begun = true;
+        self.sequence += 1;
+    }
+
     /// Ends the stream with an `error` event, which the official clients raise, and a failed response.
     pub fn fail(&mut self, error: &ErrorBody, out: &mut Vec<u8>) {
         if self.ended {
@@ -215,7 +221,12 @@ impl Encoder {
     }
 
     fn arguments(&mut self, index: u32, piece: &str, out: &mut Vec<u8>) {
-        let Some(&at) = self.calls.get(&index).filter(|_| !piece.is_empty()) else { return };
+        if let Some(&at) = self.calls.get(&index).filter(|_| !piece.is_empty()) {
+            self.grow(at, piece, out);
+        }
+    }
+
+    fn grow(&mut self, at: usize, piece: &str, out: &mut Vec<u8>) {
         if let Some(Body::Call(call)) = self.items.get_mut(at).map(|item| &mut item.body) {
             call.arguments.push_str(piece);
         }
@@ -242,6 +253,10 @@ impl Encoder {
     }
 
     fn complete(&mut self, at: usize, status: &'static str, out: &mut Vec<u8>) {
+        // Clients parse the arguments: no text at all is no JSON.
+        if matches!(self.items.get(at).map(|item| &item.body), Some(Body::Call(call)) if call.arguments.is_empty()) {
+            self.grow(at, "{}", out);
+        }
         match self.items.get(at).map(|item| &item.body) {
             Some(Body::Message(contents)) if !contents.is_empty() => self.close_content(at, out),
             Some(Body::Reasoning { text, .. }) if !text.is_empty() => {

@@ -189,3 +189,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_call_without_arguments_has_empty_ones() {
+    let frames = frames(&[call(0, "c1"), finish(Finish::ToolCalls), Event::Done]);
+    let done = frames.iter().find(|frame| frame["type"] == "response.function_call_arguments.done").unwrap();
+    assert_eq!(done["arguments"], "{}");
+    let delta = frames.iter().find(|frame| frame["type"] == "response.function_call_arguments.delta").unwrap();
+    assert_eq!(delta["delta"], "{}");
+}
