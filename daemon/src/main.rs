@@ -5,13 +5,16 @@ mod cli;
 mod console;
 mod edges;
 mod gateway;
+mod gpu;
 mod keeper;
 mod live;
 mod logging;
+mod machine;
 mod meter;
 mod metrics;
 mod settings;
 mod tasks;
+mod telemetry;
 mod upstreams;
 
 use std::process::ExitCode;

@@ -38,7 +38,9 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .wrap(Compress::default())
         .wrap(from_fn(guard::own_host_only))
         .wrap(guard::headers())
-        .service(readable("/", |console: web::Data<C>| ready(overview::page(&console.overview(), &console.telemetry()))))
+        .service(readable("/", |console: web::Data<C>| {
+            ready(overview::page(&console.overview(), &console.telemetry()))
+        }))
         .service(readable("/api/v1/status", |console: web::Data<C>| ready(status::json(&console.overview()))))
         .service(readable("/api/v1/telemetry", |console: web::Data<C>| ready(telemetry::json(&console.telemetry()))))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))

@@ -95,7 +95,7 @@ fn hostile_texts_stay_texts() {
 
 #[test]
 fn every_answer_binds_the_browser() {
-    for path in 
+    for path in [
         "/",
         "/api/v1/status",
         "/api/v1/telemetry",

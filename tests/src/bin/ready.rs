@@ -66,7 +66,7 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "every test, with the real model and the real clients",
         commands: &[
-            &["cargo", "build", "--locked", "--workspace", "--bins"],
+            &["cargo", "build", "--locked", "--workspace"],
             &["cargo", "nextest", "run", "--locked", "--workspace", "--no-fail-fast"],
         ],
         ..STEP

@@ -1,5 +1,7 @@
 //! The graphics cards and the machine as rows to show.
 
+use std::borrow::Cow;
+
 use domain::gpu::{Card, CardState, GpuState, Process, Sample, Throttle};
 use domain::machine::Machine;
 use domain::telemetry::Telemetry;
@@ -8,10 +10,10 @@ use crate::texts;
 
 /// Everything that is shown of the cards.
 pub(super) struct Gpus {
-    /// Why there is no card to show, or why the values are old.
+    /// Whether there is more to say than what stands among the things that need attention.
+    pub(super) is_shown: bool,
+    /// Why there is no card to show, where that needs no attention.
     pub(super) sentence: Option<String>,
-    /// Class of the style sheet for the sentence: `warn` where somebody should act.
-    pub(super) tone: &'static str,
     /// Driver and CUDA version.
     pub(super) versions: String,
     pub(super) cards: Vec<CardView>,
@@ -58,8 +60,8 @@ impl Gpus {
         let versions = [("driver", &gpus.driver), ("CUDA", &gpus.cuda)];
         let versions = versions.map(|(name, version)| version.as_ref().map(|version| format!("{name} {version}")));
         Self {
-            sentence: gpus.state.sentence().map(std::borrow::Cow::into_owned),
-            tone: if wants_action(&gpus.state) { "warn" } else { "wait" },
+            is_shown: !gpus.cards.is_empty() || !wants_action(&gpus.state),
+            sentence: gpus.state.sentence().filter(|_| !wants_action(&gpus.state)).map(Cow::into_owned),
             versions: versions.into_iter().flatten().collect::<Vec<_>>().join(" · "),
             cards: gpus.cards.iter().map(CardView::of).collect(),
         }
@@ -116,11 +118,8 @@ fn state(card: &Card) -> (&'static str, String) {
 }
 
 fn bars(sample: &Sample) -> Vec<Bar> {
-    let utilization = sample.utilization_percent.map(|percent| Bar {
-        name: texts::COMPUTING,
-        percent,
-        text: format!("{percent} %"),
-    });
+    let utilization =
+        sample.utilization_percent.map(|percent| Bar { name: texts::COMPUTING, percent, text: format!("{percent} %") });
     let vram = sample.vram.map(|vram| Bar {
         name: texts::VRAM,
         percent: vram.percent(vram.used_bytes),

@@ -1,8 +1,6 @@
 //! Machines to look at: one on which somebody plays, one with broken cards, one without any.
 
-use domain::gpu::{
-    Card, CardState, Clocks, Ecc, ForeignLoad, GpuState, Gpus, Pcie, Process, Sample, Throttle, Vram,
-};
+use domain::gpu::{Card, CardState, Clocks, Ecc, ForeignLoad, GpuState, Gpus, Pcie, Process, Sample, Throttle, Vram};
 use domain::machine::{Cpu, Disk, Machine, Memory, Network};
 use domain::telemetry::Telemetry;
 

@@ -85,8 +85,7 @@ impl Machine {
         let host = upstream.host();
         if let Ok(address) = host.parse::<IpAddr>() {
             let address = address.to_canonical();
-            return address.is_loopback()
-                || self.networks.iter().any(|network| network.addresses.contains(&address));
+            return address.is_loopback() || self.networks.iter().any(|network| network.addresses.contains(&address));
         }
         let is_own_name = |name: &str| {
             // `gpu-box` and `gpu-box.lan` are one machine.

@@ -126,9 +126,7 @@ mod tests {
         assert_eq!(fold.sum(Duration::from_secs(1)).gpus.state, GpuState::Starting);
         assert_eq!(fold.sum(Duration::from_secs(9)).gpus.state, GpuState::Late { age_s: 9 }, "the first call hangs");
         fold.gpus(report(vec![card(0, CardState::Reading, Some(40))]), Ours::default(), Duration::from_secs(10));
-        for (at_s, state) in
-            [(10, GpuState::Reading), (13, GpuState::Reading), (14, GpuState::Late { age_s: 4 })]
-        {
+        for (at_s, state) in [(10, GpuState::Reading), (13, GpuState::Reading), (14, GpuState::Late { age_s: 4 })] {
             let gpus = fold.sum(Duration::from_secs(at_s)).gpus;
             assert_eq!((gpus.state, gpus.cards.len()), (state, 1), "at {at_s} s");
             assert_eq!(gpus.age_ms, Some((at_s - 10) * 1_000));

@@ -32,9 +32,9 @@ pub struct ForeignLoad {
 }
 
 /// Pressure from which a card is left alone, in percent: a game or a render takes more, a desktop with a video less.
-const BACK_OFF_PERCENT: f64 = 50.0;
+const BACK_OFF_PERCENT: u32 = 50;
 /// Pressure below which it counts as free again, in percent: well below, so that nothing near the bound flaps.
-const FREE_PERCENT: f64 = 25.0;
+const FREE_PERCENT: u32 = 25;
 /// How long it must have been free before it is taken again: loading screens end sooner.
 const FREE_FOR: Duration = Duration::from_secs(5);
 /// Time in which the pressure follows a change by two thirds: a peak of one second does not reach the bound, a game
@@ -73,10 +73,11 @@ impl ForeignFold {
         let seen = Seen::new(sample, ours, now < self.ours_until, self.known);
         self.known = seen.computing;
         self.smooth(seen.computing.max(seen.memory), now);
-        self.decide(now);
-        let pressure_percent = percent(self.pressure);
+        // The cast saturates, and the pressure is a mean of numbers from 0 to 100.
+        let pressure_percent = self.pressure.round() as u32;
+        self.decide(pressure_percent, now);
         // While the card is free, names would only make people look for a trouble that there is not.
-        let is_quiet = !self.backed_off && self.pressure < FREE_PERCENT;
+        let is_quiet = !self.backed_off && pressure_percent < FREE_PERCENT;
         ForeignLoad { pressure_percent, backed_off: self.backed_off, by: if is_quiet { Vec::new() } else { seen.by } }
     }
 
@@ -90,16 +91,16 @@ impl ForeignFold {
                 self.pressure + (target - self.pressure) * part
             }
             // The first reading may be a peak, so nobody backs off from it at once.
-            None => target.min(BACK_OFF_PERCENT / 2.0),
+            None => target.min(f64::from(BACK_OFF_PERCENT) / 2.0),
             Some(_) => target,
         };
     }
 
-    fn decide(&mut self, now: Duration) {
-        if self.pressure >= BACK_OFF_PERCENT {
+    fn decide(&mut self, pressure_percent: u32, now: Duration) {
+        if pressure_percent >= BACK_OFF_PERCENT {
             self.backed_off = true;
         }
-        if self.pressure >= FREE_PERCENT {
+        if pressure_percent >= FREE_PERCENT {
             self.free_since = None;
             return;
         }
@@ -173,11 +174,6 @@ fn named(suspects: Vec<&Process>, servers: &[&Process], computing: u32, sample: 
     weighed.retain(|(weight, _)| *weight >= NAMED_PERCENT);
     weighed.sort_by_key(|(weight, process)| (std::cmp::Reverse(*weight), process.pid));
     weighed.into_iter().take(NAMED_MAX).map(|(_, process)| process.clone()).collect()
-}
-
-fn percent(pressure: f64) -> u32 {
-    // The cast saturates, and the pressure is a mean of numbers from 0 to 100.
-    pressure.round() as u32
 }
 
 #[cfg(test)]

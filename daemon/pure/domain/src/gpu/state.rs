@@ -86,10 +86,10 @@ impl GpuState {
             Self::NoCard => "The NVIDIA driver runs, but finds no card. Check that `nvidia-smi -L` lists it, and its \
                  seat and power cables."
                 .into(),
-            Self::Failed { reason } => format!(
-                "The NVIDIA driver fails: {reason}. See what `nvidia-smi` says; Airlane tries again by itself."
-            )
-            .into(),
+            Self::Failed { reason } => {
+                format!("The NVIDIA driver fails: {reason}. See what `nvidia-smi` says; Airlane tries again by itself.")
+                    .into()
+            }
             Self::Late { age_s } => format!(
                 "The NVIDIA driver does not answer: the last reading is {age_s} s old. Requests are served all the \
                  same. If it stays like this, look for NVRM messages in the kernel's log (`dmesg`)."
