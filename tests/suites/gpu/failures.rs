@@ -148,22 +148,27 @@ fn every_error_code_of_every_call_is_survived() {
             15 => "lost",
             16 => "needs_reset",
             4 | 17 => "no_permission",
+            // "Not enough room" is how NVML asks for room for a list; the room that it asks for here is none.
+            7 => "reading",
             _ => "failed",
         };
         assert_eq!(card["state"], state, "code {code}: {card}");
-        assert!(card.get("sample").is_none(), "code {code}: {card}");
+        assert_eq!(card.get("sample").is_some(), state == "reading", "code {code}: {card}");
     }
     serves(&daemon);
 }
 
 #[test]
 fn one_call_that_fails_costs_one_value() {
-    // A broken temperature sensor, with any code that does not mean that the card itself is gone.
-    for code in CODES.into_iter().filter(|code| ![1, 9, 15, 16].contains(code)) {
-        let cards = Cards::new(&scenario(&[with(card(0), json!({"errors": {"nvmlDeviceGetTemperature": code}}))]));
-        let daemon = cards.setup().start();
-        wait_state(&daemon, "reading");
-        let sample = gpus(&daemon)["cards"][0]["sample"].clone();
+    // Cards with a broken temperature sensor, one for each code that does not mean that the card itself is gone.
+    let codes: Vec<u32> = CODES.into_iter().filter(|code| ![1, 9, 15, 16].contains(code)).collect();
+    let broken = |code| with(card(0), json!({"errors": {"nvmlDeviceGetTemperature": code}}));
+    let cards = Cards::new(&scenario(&codes.iter().map(broken).collect::<Vec<_>>()));
+    let daemon = cards.setup().start();
+    wait_state(&daemon, "reading");
+    let told = gpus(&daemon);
+    for (code, card) in codes.iter().zip(told["cards"].as_array().expect("cards")) {
+        let sample = &card["sample"];
         assert!(sample.get("temperature_c").is_none(), "code {code}: {sample}");
         assert_eq!(sample["power_mw"], 210_500, "code {code}: {sample}");
     }
