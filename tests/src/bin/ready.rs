@@ -52,7 +52,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "clippy",
         about: "lints, warnings denied",
-        commands: &[&["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]],
+        commands: &[
+            &["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            &["cargo", "clippy", "--locked", "-p", "airlane", "--no-default-features", "--", "-D", "warnings"],
+        ],
         ..STEP
     },
     Step {

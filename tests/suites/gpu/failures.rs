@@ -111,6 +111,17 @@ fn a_lost_card_is_a_state_while_the_others_go_on_and_it_comes_back() {
 }
 
 #[test]
+fn a_card_that_the_driver_no_longer_counts_is_lost_too() {
+    let cards = Cards::new(&scenario(&[card(0), card(1)]));
+    let (_fake, daemon) = house(cards.setup());
+    wait_card(&daemon, 1, "reading");
+    cards.set(&scenario(&[card(0)]));
+    wait_card(&daemon, 1, "lost");
+    cards.set(&scenario(&[card(0), card(1)]));
+    wait_card(&daemon, 1, "reading");
+}
+
+#[test]
 fn a_card_may_fall_off_the_bus_in_the_middle_of_a_reading() {
     let lost = with(card(0), json!({"errors": {"nvmlDeviceGetPowerUsage": 15}}));
     let cards = Cards::new(&scenario(&[lost, card(1)]));

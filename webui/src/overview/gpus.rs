@@ -95,7 +95,7 @@ impl CardView {
             bars: sample.map(bars).unwrap_or_default(),
             facts: sample.map(facts).unwrap_or_default(),
             notes: sample.map(notes).unwrap_or_default(),
-            processes: sample.and_then(|sample| sample.processes.as_ref()).map(rows).unwrap_or_default(),
+            processes: sample.and_then(|sample| sample.processes.as_deref()).map(rows).unwrap_or_default(),
         }
     }
 }
@@ -153,7 +153,7 @@ fn notes(sample: &Sample) -> Vec<String> {
     notes
 }
 
-fn rows(processes: &Vec<Process>) -> Vec<ProcessRow> {
+fn rows(processes: &[Process]) -> Vec<ProcessRow> {
     let row = |process: &Process| ProcessRow {
         name: process.title(),
         pid: process.pid,

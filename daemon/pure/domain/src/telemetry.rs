@@ -28,13 +28,31 @@ pub struct TelemetryFold {
     read_at: Option<Duration>,
     machine: Option<Machine>,
     loads: BTreeMap<String, ForeignFold>,
+    /// Cards that could be read, the last read at the end.
+    known: Vec<Known>,
 }
+
+/// A card that could be read once.
+#[derive(Debug)]
+struct Known {
+    index: u32,
+    uuid: String,
+    name: Option<String>,
+}
+
+/// Most cards that are remembered.
+const KNOWN_MAX: usize = 64;
 
 impl TelemetryFold {
     /// A reading of the cards, taken at `now`.
     pub fn gpus(&mut self, mut report: Gpus, ours: Ours, now: Duration) {
         for card in &mut report.cards {
-            self.remember(card);
+            if card.state == CardState::Reading { self.learn(card) } else { self.remember(card) }
+        }
+        if matches!(report.state, GpuState::Reading | GpuState::NoCard) {
+            self.add_lost(&mut report.cards);
+        }
+        for card in &mut report.cards {
             let Some(sample) = &card.sample else { continue };
             let fold = self.loads.entry(key(card)).or_default();
             card.foreign = Some(fold.take(sample, ours, now));
@@ -68,15 +86,30 @@ impl TelemetryFold {
         Telemetry { gpus, machine: self.machine.clone() }
     }
 
+    fn learn(&mut self, card: &Card) {
+        let Some(uuid) = card.uuid.clone() else { return };
+        self.known.retain(|known| known.uuid != uuid);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.remove(0);
+        }
+        self.known.push(Known { index: card.index, uuid, name: card.name.clone() });
+    }
+
     /// A card that cannot be read any more keeps the names under which it was known at its place.
     fn remember(&self, card: &mut Card) {
-        if card.state == CardState::Reading {
-            return;
+        let Some(known) = self.known.iter().rev().find(|known| known.index == card.index) else { return };
+        card.uuid.get_or_insert_with(|| known.uuid.clone());
+        card.name = card.name.take().or_else(|| known.name.clone());
+    }
+
+    /// A driver that is opened anew does not tell of cards that it no longer reaches.
+    fn add_lost(&self, cards: &mut Vec<Card>) {
+        for known in &self.known {
+            if !cards.iter().any(|card| card.uuid.as_ref() == Some(&known.uuid)) {
+                let (uuid, name) = (Some(known.uuid.clone()), known.name.clone());
+                cards.push(Card { index: known.index, uuid, name, state: CardState::Lost, ..Card::default() });
+            }
         }
-        let before = self.gpus.cards.iter().find(|before| before.index == card.index);
-        let (uuid, name) = before.map_or((None, None), |before| (before.uuid.clone(), before.name.clone()));
-        card.uuid = card.uuid.take().or(uuid);
-        card.name = card.name.take().or(name);
     }
 }
 
@@ -136,12 +169,34 @@ mod tests {
     }
 
     #[test]
-    fn cards_that_are_gone_are_forgotten() {
+    fn a_card_that_the_driver_tells_no_more_is_lost() {
         let mut fold = TelemetryFold::default();
-        for index in 0..100 {
+        let states = |fold: &TelemetryFold| -> Vec<(Option<String>, CardState)> {
+            let cards = fold.sum(Duration::from_secs(9)).gpus.cards;
+            cards.into_iter().map(|card| (card.uuid, card.state)).collect()
+        };
+        let gpu = |index: u32, state| (Some(format!("GPU-{index}")), state);
+        let reading = |index| card(index, CardState::Reading, Some(0));
+        fold.gpus(report(vec![reading(0), reading(1)]), Ours::default(), Duration::from_secs(1));
+        // The second card moves up to the first one's place.
+        let moved = Card { index: 0, ..reading(1) };
+        fold.gpus(report(vec![moved]), Ours::default(), Duration::from_secs(2));
+        assert_eq!(states(&fold), [gpu(1, CardState::Reading), gpu(0, CardState::Lost)]);
+        fold.gpus(Gpus { state: GpuState::NoCard, ..Gpus::default() }, Ours::default(), Duration::from_secs(3));
+        assert_eq!(states(&fold), [gpu(0, CardState::Lost), gpu(1, CardState::Lost)]);
+        fold.gpus(Gpus { state: GpuState::NoDriver, ..Gpus::default() }, Ours::default(), Duration::from_secs(4));
+        assert_eq!(states(&fold), [], "nothing is known of cards without a driver");
+        fold.gpus(report(vec![reading(0), reading(1)]), Ours::default(), Duration::from_secs(5));
+        assert_eq!(states(&fold), [gpu(0, CardState::Reading), gpu(1, CardState::Reading)]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut fold = TelemetryFold::default();
+        for index in 0..1_000 {
             let cards = vec![card(index, CardState::Reading, Some(0))];
             fold.gpus(report(cards), Ours::default(), Duration::from_secs(u64::from(index)));
         }
-        assert_eq!(fold.loads.len(), 1);
+        assert_eq!((fold.known.len(), fold.gpus.cards.len(), fold.loads.len()), (KNOWN_MAX, KNOWN_MAX, KNOWN_MAX));
     }
 }

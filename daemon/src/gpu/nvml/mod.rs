@@ -41,8 +41,8 @@ impl Reader {
     pub(super) fn read(&mut self) -> Gpus {
         let read = self.open().and_then(|nvml| {
             let gpus = self.read_all(&nvml)?;
-            let some_lost = gpus.cards.iter().any(|card| card.state != CardState::Reading);
-            if !some_lost || self.opened.elapsed() < REOPEN_EVERY {
+            let lost = [CardState::Lost, CardState::NeedsReset];
+            if !gpus.cards.iter().any(|card| lost.contains(&card.state)) || self.opened.elapsed() < REOPEN_EVERY {
                 self.nvml = Some(nvml);
             }
             Ok(gpus)

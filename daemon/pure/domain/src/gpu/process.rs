@@ -75,7 +75,7 @@ fn file_name(path: &str) -> &str {
 }
 
 /// Names of programs that serve models, in lower case, without an ending.
-const MODEL_SERVERS: [&str; 17] = [
+const MODEL_SERVERS: [&str; 18] = [
     "ollama",
     "ollama_llama_server",
     "llama-server",
@@ -88,6 +88,7 @@ const MODEL_SERVERS: [&str; 17] = [
     "lms",
     "lm-studio",
     "lmstudio",
+    "llmster",
     "koboldcpp",
     "localai",
     "tabbyapi",
