@@ -87,7 +87,8 @@ fn cuda(version: i32) -> String {
 #[expect(clippy::wildcard_enum_match_arm, reason = "NVML's other errors have no remedy of their own")]
 fn state(error: &NvmlError) -> GpuState {
     match error {
-        NvmlError::LibloadingError(_) | NvmlError::FailedToLoadSymbol(_) | NvmlError::LibraryNotFound => {
+        NvmlError::LibloadingError(error) => GpuState::NoLibrary { reason: error.to_string() },
+        NvmlError::FailedToLoadSymbol(_) | NvmlError::LibraryNotFound => {
             GpuState::NoLibrary { reason: error.to_string() }
         }
         NvmlError::DriverNotLoaded => GpuState::NoDriver,
