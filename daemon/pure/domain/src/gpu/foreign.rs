@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Process, Sample, is_model_server};
+use super::{Process, Sample, Vram, is_model_server};
 
 /// What Airlane itself does on this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,17 +124,20 @@ impl Seen {
     /// `explained`: our requests may be what the card computes on. `known`: foreign computing before this reading.
     fn new(sample: &Sample, ours: Ours, explained: bool, known: u32) -> Self {
         let used = sample.utilization_percent.unwrap_or(0);
-        let Some(processes) = &sample.processes else {
-            return Self { computing: if explained { known.min(used) } else { used }, memory: 0, by: Vec::new() };
-        };
+        let processes = sample.processes.as_deref().unwrap_or_default();
         let is_server = |process: &&Process| ours.upstreams > 0 && may_serve(process, processes);
         let (servers, strangers): (Vec<&Process>, Vec<&Process>) = processes.iter().partition(is_server);
-        let told_apart = processes.iter().any(|process| process.utilization_percent.is_some());
-        let computing = match (explained && !servers.is_empty(), told_apart) {
-            (false, _) => used,
-            (true, true) => computing_of(&strangers).min(used),
-            (true, false) if strangers.is_empty() => 0,
-            (true, false) => known.min(used),
+        let no_server_here = servers.is_empty() && tells_all(processes, sample.vram);
+        let shares_told = processes.iter().any(|process| process.utilization_percent.is_some());
+        let computing = if !explained || no_server_here {
+            used
+        } else if shares_told {
+            computing_of(&strangers).min(used)
+        } else if strangers.is_empty() && !servers.is_empty() {
+            0
+        } else {
+            // What cannot be told apart is taken for what it was before our request.
+            known.min(used)
         };
         let held = strangers.iter().filter_map(|process| process.vram_bytes).fold(0, u64::saturating_add);
         let suspects = if explained { strangers } else { processes.iter().collect() };
@@ -144,6 +147,15 @@ impl Seen {
             by: named(suspects, &servers, computing, sample),
         }
     }
+}
+
+/// Whether the list holds whoever may compute on the card. In containers and under Windows the driver hides processes:
+/// the list is empty then, or the memory in use is mostly that of others.
+fn tells_all(processes: &[Process], vram: Option<Vram>) -> bool {
+    let told = processes.iter().filter_map(|process| process.vram_bytes).fold(0, u64::saturating_add);
+    let is_most = vram.is_none_or(|vram| told.saturating_mul(2) >= vram.used_bytes);
+    let no_sizes = processes.iter().all(|process| process.vram_bytes.is_none());
+    !processes.is_empty() && (is_most || no_sizes)
 }
 
 /// Whether a process may be a model server of ours. One whose name this machine does not know may be one in a

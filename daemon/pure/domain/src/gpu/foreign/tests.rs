@@ -1,5 +1,4 @@
 use super::*;
-use crate::gpu::Vram;
 use proptest::prelude::*;
 
 const GIB: u64 = 1 << 30;
@@ -48,6 +47,8 @@ fn what_is_foreign_and_who_does_it() {
         ("our request", sample(95, Some(vec![ollama(Some(94)), desktop()])), BUSY, 1, vec![]),
         ("our request, nobody tells shares", sample(95, Some(vec![ollama(None)])), BUSY, 0, vec![]),
         ("our request, nobody tells processes", sample(95, None), BUSY, 0, vec![]),
+        ("our request, nobody is told", sample(95, Some(vec![])), BUSY, 0, vec![]),
+        ("our request, only a desktop is told", sample(95, Some(vec![process("Xwayland", 0, None)])), BUSY, 0, vec![]),
         ("our request, a server in a container", sample(95, Some(vec![process("", 8, None)])), BUSY, 0, vec![]),
         ("a game", sample(97, Some(vec![game(Some(96)), desktop()])), IDLE, 97, vec!["game.exe"]),
         ("a game, nobody tells shares", sample(97, Some(vec![game(None)])), IDLE, 97, vec!["game.exe"]),
