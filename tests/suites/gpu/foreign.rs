@@ -75,8 +75,11 @@ fn our_own_request_is_not_foreign_and_somebody_elses_is() {
     };
     busy_readings(4);
     assert_eq!(gpus(&daemon)["cards"][0]["foreign"]["pressure_percent"], 0);
+    let in_flight = || metric(&daemon.get("/metrics").text(), &["airlane_upstream_in_flight{upstream=\"box\"}"]);
+    assert_eq!(in_flight(), Some(1.0));
     fake.release(100);
     let _ = ours.rest();
+    eventually("the request has left the upstream", || in_flight() == Some(0.0));
     eventually("somebody else calls ollama", || backed_off(&daemon));
     assert_eq!(gpus(&daemon)["cards"][0]["foreign"]["by"][0]["name"], "ollama");
 }
