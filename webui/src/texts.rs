@@ -160,7 +160,7 @@ pub(crate) fn card_not_read(title: &str) -> String {
 
 pub(crate) fn temperature(now_c: u32, slowdown_c: Option<u32>) -> String {
     match slowdown_c {
-        Some(slowdown_c) => format!("{now_c} °C, slows down at {slowdown_c} °C"),
+        Some(slowdown_c) => format!("{now_c} °C, limit {slowdown_c} °C"),
         None => format!("{now_c} °C"),
     }
 }
