@@ -37,7 +37,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "setup",
-        about: "what the tests need beside Rust (Python and Node clients, a small model)",
+        about: "what the tests need beside Rust (Python and Node clients, a small model, NVIDIA's library)",
         commands: &[&["tests/setup"]],
         ..STEP
     },
