@@ -5,9 +5,12 @@
 pub mod access;
 pub mod catalogue;
 pub mod config;
+pub mod gpu;
+pub mod machine;
 pub mod refusal;
 pub mod route;
 pub mod secret;
 pub mod surface;
+pub mod telemetry;
 pub mod upstream;
 pub mod usage;

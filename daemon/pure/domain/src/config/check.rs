@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{
-    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Log, LogDraft, LogFormat,
-    LogLevel, MIB, TlsFiles, UpstreamDraft,
+    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Gpu, GpuDraft, Log, LogDraft,
+    LogFormat, LogLevel, MIB, TlsFiles, UpstreamDraft,
 };
 use crate::access::Access;
 use crate::catalogue::ALIAS_OWNER;
@@ -47,6 +47,7 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
             enabled: draft.discovery.enabled.unwrap_or(draft.upstreams.is_empty()),
             refresh: check.seconds("discovery.refresh_s", draft.discovery.refresh_s, 1..=86_400, 60),
         },
+        gpu: check.gpu(&draft.gpu),
         upstreams: check.upstreams(&draft.upstreams),
         aliases: check.aliases(&draft.aliases),
     };
@@ -119,6 +120,15 @@ impl Check {
             format: self.word("log.format", draft.format.as_deref(), &formats).unwrap_or_default(),
             level: self.word("log.level", draft.level.as_deref(), &LogLevel::NAMES).unwrap_or_default(),
         }
+    }
+
+    fn gpu(&mut self, draft: &GpuDraft) -> Gpu {
+        let library = draft.library.as_ref().map(PathBuf::from);
+        // The system's loader would look for any other name in folders that it chooses.
+        if library.as_ref().is_some_and(|library| !library.is_absolute()) {
+            self.problem("gpu.library", "must be a whole path, like \"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1\"");
+        }
+        Gpu { enabled: draft.enabled.unwrap_or(true), library }
     }
 
     fn upstreams(&mut self, drafts: &[UpstreamDraft]) -> Vec<Upstream> {

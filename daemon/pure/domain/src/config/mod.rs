@@ -11,7 +11,9 @@ use crate::access::Access;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check};
-pub use draft::{AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, LogDraft, UpstreamDraft};
+pub use draft::{
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, UpstreamDraft,
+};
 
 /// Everything that the owner can set.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub log: Log,
     /// Finding model servers.
     pub discovery: Discovery,
+    /// Reading graphics cards.
+    pub gpu: Gpu,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -55,6 +59,8 @@ impl Config {
             ("console.listen", self.console == other.console),
             ("data.dir", self.data == other.data),
             ("log", self.log == other.log),
+            ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
+            ("gpu.library", self.gpu.library == other.gpu.library),
         ] {
             if !same {
                 keys.push(key);
@@ -222,6 +228,21 @@ pub struct Discovery {
 impl Default for Discovery {
     fn default() -> Self {
         Self { enabled: true, refresh: Duration::from_secs(60) }
+    }
+}
+
+/// `[gpu]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Read the graphics cards of this machine.
+    pub enabled: bool,
+    /// NVIDIA's management library; `None` looks where drivers put it.
+    pub library: Option<PathBuf>,
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self { enabled: true, library: None }
     }
 }
 
