@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use crate::edges::{Clock, SystemClock};
@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::settings::{self, Source};
 use crate::tasks::Tasks;
 use crate::upstreams::{Clients, Refresh, Trust};
+use crate::{gpu, machine, telemetry};
 use servers::Servers;
 
 pub(crate) use data_dir::{DaemonFile, candidates as data_dirs};
@@ -123,7 +124,24 @@ async fn start_tasks(
         let wishes = wishes.clone();
         tasks.optional("config-watch", move || settings::watch(file.clone(), wishes.clone()));
     }
+    start_sensors(tasks, config, parts);
     Ok(wishes)
+}
+
+/// Starts what reads the cards and the machine, and the task that makes one sum of it.
+fn start_sensors(tasks: &mut Tasks, config: &domain::config::Config, parts: &Arc<Parts>) {
+    let (cards, cards_read) = watch::channel(domain::gpu::Gpus::default());
+    let (facts, facts_read) = watch::channel(None);
+    let settings = config.gpu.clone();
+    match gpu::unread(&settings) {
+        Some(state) => drop(cards.send_replace(domain::gpu::Gpus { state, ..domain::gpu::Gpus::default() })),
+        None => tasks.thread("gpu", move || gpu::watch_cards(&settings, &cards)),
+    }
+    tasks.thread("machine", move || machine::watch_machine(&facts));
+    let parts = parts.clone();
+    tasks.optional("telemetry", move || {
+        telemetry::keep(parts.live.clone(), parts.metrics.clone(), cards_read.clone(), facts_read.clone())
+    });
 }
 
 /// The signals that we listen to.

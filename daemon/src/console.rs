@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use domain::telemetry::Telemetry;
 use domain::upstream::{Upstream, UpstreamKind};
 use webui::{Console, ModelRow, Overview, UpstreamRow, UpstreamState};
 
@@ -51,6 +52,10 @@ impl Console for House {
             config_problem: config.problem.clone(),
             restart_needed: config.restart_needed.iter().map(|&key| key.to_owned()).collect(),
         }
+    }
+
+    fn telemetry(&self) -> Arc<Telemetry> {
+        self.live.telemetry()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use domain::catalogue::Catalogue;
 use domain::config::Config;
+use domain::telemetry::Telemetry;
 use tokio::sync::watch;
 
 /// One state of the house. A request uses one from start to end.
@@ -44,6 +45,7 @@ pub(crate) struct ConfigState {
 pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
     config_state: ArcSwap<ConfigState>,
+    telemetry: ArcSwap<Telemetry>,
     first_round: watch::Sender<bool>,
 }
 
@@ -53,6 +55,7 @@ impl Live {
         Self {
             current: ArcSwap::from_pointee(snapshot),
             config_state: ArcSwap::default(),
+            telemetry: ArcSwap::default(),
             first_round: watch::Sender::new(false),
         }
     }
@@ -64,6 +67,15 @@ impl Live {
 
     pub(crate) fn note_config(&self, state: ConfigState) {
         self.config_state.store(Arc::new(state));
+    }
+
+    /// Graphics cards and machine as last read.
+    pub(crate) fn telemetry(&self) -> Arc<Telemetry> {
+        self.telemetry.load_full()
+    }
+
+    pub(crate) fn publish_telemetry(&self, telemetry: Telemetry) {
+        self.telemetry.store(Arc::new(telemetry));
     }
 
     /// The snapshot to use from here on.

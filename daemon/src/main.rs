@@ -5,20 +5,23 @@ mod cli;
 mod console;
 mod edges;
 mod gateway;
+mod gpu;
 mod keeper;
 mod live;
 mod logging;
+mod machine;
 mod meter;
 mod metrics;
 mod settings;
 mod tasks;
+mod telemetry;
 mod upstreams;
 
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Cheaper than the C library's by a twentieth of a request, and it gives memory back after a rush (ADR 0006).
+/// Cheaper than the C library's by a twentieth of a request, and it gives memory back after a rush (ADR 0007).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,13 +1,15 @@
 //! Counters and histograms for Prometheus. Labels are bounded: names from the config and fixed words only.
 
+mod gpu;
 mod place;
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use domain::telemetry::Telemetry;
 use domain::usage::Usage;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -30,6 +32,11 @@ struct Outcome {
 struct Place {
     upstream: String,
     model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Upstream {
+    upstream: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +81,8 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge<i64, AtomicI64>,
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
+    attempts: Family<Upstream, Counter>,
+    at_upstream: Family<Upstream, Gauge>,
     memory: Gauge,
 }
 
@@ -112,6 +121,8 @@ impl Metrics {
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             reachable: Family::default(),
+            attempts: Family::default(),
+            at_upstream: Family::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
         };
@@ -140,6 +151,8 @@ impl Metrics {
             "1 if the upstream answered when last asked",
             metrics.reachable.clone(),
         );
+        registry.register("upstream_attempts", "Requests sent to the upstream", metrics.attempts.clone());
+        registry.register("upstream_in_flight", "Requests that are at the upstream", metrics.at_upstream.clone());
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
     }
@@ -165,13 +178,43 @@ impl Metrics {
         self.reachable.get_or_create(&labels).set(i64::from(reachable));
     }
 
+    /// Counts a request at an upstream as long as the answer lives.
+    pub(crate) fn at_upstream(&self, upstream: &str) -> AtUpstream {
+        let labels = Upstream { upstream: upstream.to_owned() };
+        self.attempts.get_or_create(&labels).inc();
+        let gauge = self.at_upstream.get_or_create_owned(&labels);
+        gauge.inc();
+        AtUpstream(gauge)
+    }
+
+    /// Requests that are at the upstream, and all that ever were sent there.
+    pub(crate) fn traffic(&self, upstream: &str) -> (u64, u64) {
+        let labels = Upstream { upstream: upstream.to_owned() };
+        let in_flight = self.at_upstream.get(&labels).map_or(0, |gauge| gauge.get());
+        let begun = self.attempts.get(&labels).map_or(0, |counter| counter.get());
+        (u64::try_from(in_flight).unwrap_or(0), begun)
+    }
+
     /// Everything in the text format.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, telemetry: &Telemetry) -> String {
         self.memory.set(resident_bytes().unwrap_or(0));
+        let mut cards = Registry::with_prefix("airlane_gpu");
+        gpu::register(&telemetry.gpus, &mut cards);
         let mut out = String::new();
         // Writing into a String does not fail.
-        let _ = encode(&mut out, &self.registry);
+        let _ = encode_registry(&mut out, &self.registry)
+            .and_then(|()| encode_registry(&mut out, &cards))
+            .and_then(|()| encode_eof(&mut out));
         out
+    }
+}
+
+/// A request that is at an upstream.
+pub(crate) struct AtUpstream(Gauge);
+
+impl Drop for AtUpstream {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

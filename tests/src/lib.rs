@@ -7,6 +7,7 @@ pub mod events;
 pub mod fake;
 pub mod fast;
 mod message;
+pub mod nvml;
 pub mod programs;
 mod setup;
 pub mod sockets;

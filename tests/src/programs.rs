@@ -29,6 +29,17 @@ pub fn airlane() -> PathBuf {
     path
 }
 
+/// The library of `tests/nvml`, built in the same profile as this test.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn nvml() -> PathBuf {
+    let path = profile_folder().join("libairlane_nvml.so");
+    assert!(path.exists(), "{} is missing: build it first with `cargo build --workspace`", path.display());
+    path
+}
+
 /// A folder that a script fills before the tests run.
 ///
 /// # Panics

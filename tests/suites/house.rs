@@ -19,7 +19,7 @@ const LINES_MAX: usize = 600;
 const EMPTY_WORDS: [&str; 3] = ["Manager", "Helper", "Util"];
 
 /// Crates that bring a clock, IO, threads or random numbers: not for the pure ones.
-const IMPURE: [&str; 12] = [
+const IMPURE: [&str; 14] = [
     "tokio",
     "actix-web",
     "hyper",
@@ -30,6 +30,8 @@ const IMPURE: [&str; 12] = [
     "getrandom",
     "socket2",
     "tracing",
+    "sysinfo",
+    "nvml-wrapper",
     "chrono",
     "tempfile",
 ];

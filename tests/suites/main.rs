@@ -11,6 +11,7 @@ mod embeddings;
 mod endpoint;
 mod errors;
 mod failover;
+mod gpu;
 mod harness;
 mod house;
 mod limits;

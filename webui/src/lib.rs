@@ -1,6 +1,6 @@
 //! The pages of the console: what the house knows of itself, shown to people and to programs.
 //!
-//! The crate sees the house through [`Console`] only. A page takes one [`Overview`] and renders it; nothing here has a
+//! The crate sees the house through [`Console`] only. A page takes one [`Overview`] and one [`Telemetry`] and renders them; nothing here has a
 //! clock, a file or a thread of its own.
 
 mod assets;
@@ -8,14 +8,17 @@ mod facts;
 mod guard;
 mod overview;
 mod status;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod texts;
 
 use std::future::ready;
+use std::sync::Arc;
 
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpResponse, web};
+use domain::telemetry::Telemetry;
 
 pub use facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
 
@@ -23,17 +26,23 @@ pub use facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
 pub trait Console {
     /// What is true at this moment.
     fn overview(&self) -> Overview;
+
+    /// Graphics cards and machine as they were last read.
+    fn telemetry(&self) -> Arc<Telemetry>;
 }
 
-/// Adds all pages, their assets and the JSON status. Every path of the app belongs to the console: what no page
+/// Adds all pages, their assets and the JSON of status and telemetry. Every path of the app belongs to the console: what no page
 /// answers gets its 404, with the same security headers. The app data must hold a [`web::Data`] of `C`.
 pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
     let scope = web::scope("")
         .wrap(Compress::default())
         .wrap(from_fn(guard::own_host_only))
         .wrap(guard::headers())
-        .service(readable("/", |console: web::Data<C>| ready(overview::page(&console.overview()))))
+        .service(readable("/", |console: web::Data<C>| {
+            ready(overview::page(&console.overview(), &console.telemetry()))
+        }))
         .service(readable("/api/v1/status", |console: web::Data<C>| ready(status::json(&console.overview()))))
+        .service(readable("/api/v1/telemetry", |console: web::Data<C>| ready(telemetry::json(&console.telemetry()))))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
         .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))
         .default_service(web::to(|| ready(HttpResponse::NotFound().body(texts::NOT_FOUND))));

@@ -1,19 +1,27 @@
 //! The pages as a browser gets them, through a console that knows one house.
 
 mod houses;
+mod machines;
+
+use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{self as service, TestRequest};
 use actix_web::{App, rt, web};
+use domain::telemetry::Telemetry;
 
 use crate::{Console, Overview, assets, pages};
 
-struct Fake(Overview);
+struct Fake(Overview, Arc<Telemetry>);
 
 impl Console for Fake {
     fn overview(&self) -> Overview {
         self.0.clone()
+    }
+
+    fn telemetry(&self) -> Arc<Telemetry> {
+        self.1.clone()
     }
 }
 
@@ -30,8 +38,13 @@ impl Got {
 }
 
 fn ask(house: Overview, request: TestRequest) -> Got {
+    ask_with(house, Telemetry::default(), request)
+}
+
+fn ask_with(house: Overview, telemetry: Telemetry, request: TestRequest) -> Got {
     rt::System::new().block_on(async move {
-        let app = App::new().app_data(web::Data::new(Fake(house))).configure(pages::<Fake>);
+        let fake = Fake(house, Arc::new(telemetry));
+        let app = App::new().app_data(web::Data::new(fake)).configure(pages::<Fake>);
         let app = service::init_service(app).await;
         let response = service::call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -46,7 +59,12 @@ fn get(house: Overview, path: &str) -> Got {
 
 /// The overview without what changes whenever a file does.
 fn overview(house: Overview) -> String {
-    let got = get(house, "/");
+    overview_with(house, Telemetry::default())
+}
+
+fn overview_with(house: Overview, telemetry: Telemetry) -> String {
+    let request = TestRequest::get().uri("/").insert_header(("Host", "127.0.0.1:8485"));
+    let got = ask_with(house, telemetry, request);
     assert_eq!(got.status, StatusCode::OK);
     assert_eq!(got.header("Content-Type"), "text/html; charset=utf-8");
     got.body.replace(assets::STYLE.path(), "/assets/style.css").replace(assets::ICON.path(), "/assets/icon.svg")
@@ -69,7 +87,7 @@ fn a_house_on_fire_says_what_to_do() {
 
 #[test]
 fn hostile_texts_stay_texts() {
-    let page = overview(houses::hostile());
+    let page = overview_with(houses::hostile(), machines::hostile());
     assert!(!page.contains("<script"));
     assert!(page.contains("&#60;script&#62;"));
     assert!(!page.contains("\"'&"), "quotes and ampersands are escaped as well");
@@ -77,7 +95,15 @@ fn hostile_texts_stay_texts() {
 
 #[test]
 fn every_answer_binds_the_browser() {
-    for path in ["/", "/api/v1/status", assets::STYLE.path(), assets::ICON.path(), "/nowhere", "/assets/style.css"] {
+    for path in [
+        "/",
+        "/api/v1/status",
+        "/api/v1/telemetry",
+        assets::STYLE.path(),
+        assets::ICON.path(),
+        "/nowhere",
+        "/assets/style.css",
+    ] {
         let got = get(houses::busy(), path);
         let policy = got.header("Content-Security-Policy");
         assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{path}: {policy}");
@@ -92,7 +118,7 @@ fn every_answer_binds_the_browser() {
 #[test]
 fn pages_hold_nothing_that_the_policy_forbids() {
     for house in [houses::empty(), houses::busy(), houses::on_fire(), houses::hostile()] {
-        let page = overview(house);
+        let page = overview_with(house, machines::hostile());
         for forbidden in ["<script", "<style", "style=\"", "onclick", "http-equiv", "src=\"http", "href=\"http"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
@@ -105,7 +131,7 @@ fn assets_are_kept_and_pages_are_not() {
     assert_eq!(style.header("Content-Type"), "text/css; charset=utf-8");
     assert_eq!(style.header("Cache-Control"), "public, max-age=31536000, immutable");
     assert_eq!(get(houses::empty(), assets::ICON.path()).header("Content-Type"), "image/svg+xml");
-    for path in ["/", "/api/v1/status", "/nowhere"] {
+    for path in ["/", "/api/v1/status", "/api/v1/telemetry", "/nowhere"] {
         assert_eq!(get(houses::empty(), path).header("Cache-Control"), "no-store", "{path}");
     }
 }
@@ -125,7 +151,7 @@ fn pages_are_only_read() {
 
 #[test]
 fn foreign_host_names_get_nothing() {
-    for path in ["/", "/api/v1/status"] {
+    for path in ["/", "/api/v1/status", "/api/v1/telemetry"] {
         let request = TestRequest::get().uri(path).insert_header(("Host", "evil.example:8485"));
         let got = ask(houses::busy(), request);
         assert_eq!(got.status, StatusCode::MISDIRECTED_REQUEST);
@@ -142,4 +168,42 @@ fn the_status_has_its_shape_and_can_be_read_back() {
     let read: Overview = serde_json::from_str(&got.body).unwrap();
     assert_eq!(read, houses::on_fire());
     insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(&got.body).unwrap());
+}
+
+/// The sections about cards and machine, and what is said of them on top.
+fn hardware(telemetry: Telemetry) -> String {
+    let page = overview_with(houses::busy(), telemetry);
+    let (start, end) = (page.find("<section class=\"gpus\""), page.find("<section class=\"models\""));
+    let ills = page.find("<section class=\"ills\"").map(|start| &page[start..]);
+    let ills = ills.and_then(|rest| rest.split_inclusive("</section>").next()).unwrap_or_default();
+    format!("{ills}\n{}", &page[start.unwrap()..end.unwrap()])
+}
+
+#[test]
+fn cards_are_shown_with_what_uses_them() {
+    insta::assert_snapshot!(hardware(machines::gaming()));
+}
+
+#[test]
+fn cards_that_fail_say_what_to_do() {
+    insta::assert_snapshot!(hardware(machines::broken()));
+}
+
+#[test]
+fn a_machine_without_a_card_says_so_in_one_sentence() {
+    insta::assert_snapshot!(hardware(machines::router()));
+}
+
+#[test]
+fn the_telemetry_has_its_shape_and_can_be_read_back() {
+    for telemetry in [machines::gaming(), machines::broken(), machines::router(), Telemetry::default()] {
+        let request = TestRequest::get().uri("/api/v1/telemetry").insert_header(("Host", "localhost"));
+        let got = ask_with(houses::busy(), telemetry.clone(), request);
+        assert_eq!((got.status, got.header("Content-Type")), (StatusCode::OK, "application/json"));
+        let read: Telemetry = serde_json::from_str(&got.body).unwrap();
+        assert_eq!(read, telemetry);
+        if telemetry == machines::gaming() {
+            insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(&got.body).unwrap());
+        }
+    }
 }

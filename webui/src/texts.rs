@@ -12,6 +12,7 @@ pub(crate) const TAGLINE: &str = "AI endpoint of this network";
 pub(crate) const RELOAD: &str = "Reload";
 pub(crate) const LOCAL_ONLY: &str = "This page answers on this machine only, until accounts exist.";
 pub(crate) const AS_JSON: &str = "Status as JSON";
+pub(crate) const TELEMETRY_AS_JSON: &str = "GPUs and machine as JSON";
 
 pub(crate) const NO_UPSTREAM: &str = "No model server yet";
 pub(crate) const NO_UPSTREAM_DETAIL: &str = "Airlane runs, but knows nobody who could answer a prompt.";
@@ -58,6 +59,30 @@ pub(crate) const IN_FLIGHT: &str = "Being answered";
 pub(crate) const WAITING: &str = "Waiting for a slot";
 pub(crate) const UPTIME: &str = "Running for";
 pub(crate) const REVISION: &str = "Config revision";
+
+pub(crate) const GPUS: &str = "Graphics cards";
+pub(crate) const GPU: &str = "GPU";
+pub(crate) const GPUS_NOT_READ: &str = "The graphics cards cannot be read";
+pub(crate) const CARD_FREE: &str = "Free for AI";
+pub(crate) const CARD_LOST: &str = "Lost";
+pub(crate) const CARD_NEEDS_RESET: &str = "Needs a reset";
+pub(crate) const CARD_NO_PERMISSION: &str = "May not be read";
+pub(crate) const CARD_FAILS: &str = "Fails";
+pub(crate) const COMPUTING: &str = "Computing";
+pub(crate) const VRAM: &str = "VRAM";
+pub(crate) const TEMPERATURE: &str = "Temperature";
+pub(crate) const POWER: &str = "Power";
+pub(crate) const FAN: &str = "Fan";
+pub(crate) const CLOCK: &str = "Clock";
+pub(crate) const PROCESS: &str = "Process";
+pub(crate) const MIG_ON: &str = "Split into several (MIG): the values are those of the whole card.";
+
+pub(crate) const MACHINE: &str = "This machine";
+pub(crate) const PROCESSOR: &str = "Processor";
+pub(crate) const MEMORY: &str = "Memory";
+pub(crate) const LOAD: &str = "Load in 1, 5, 15 min";
+pub(crate) const MACHINE_UPTIME: &str = "Switched on for";
+pub(crate) const FULLEST_DISK: &str = "Least room on";
 
 pub(crate) const TRY_IT: &str = "Try it";
 pub(crate) const TRY_IT_HOW: &str = "Paste this into a terminal.";
@@ -121,6 +146,66 @@ pub(crate) fn more_models(more: usize) -> String {
     format!("Show {} more", counted(more, "model", "models"))
 }
 
+pub(crate) fn in_use_by(names: &[String]) -> String {
+    match names {
+        [] => "In use by others".to_owned(),
+        [one] => format!("In use by {one}"),
+        [one, rest @ ..] => format!("In use by {one} and {}", counted(rest.len(), "other", "others")),
+    }
+}
+
+pub(crate) fn card_not_read(title: &str) -> String {
+    format!("{title} cannot be used")
+}
+
+pub(crate) fn temperature(now_c: u32, slowdown_c: Option<u32>) -> String {
+    match slowdown_c {
+        Some(slowdown_c) => format!("{now_c} °C, limit {slowdown_c} °C"),
+        None => format!("{now_c} °C"),
+    }
+}
+
+pub(crate) fn power(now_mw: u32, limit_mw: Option<u32>) -> String {
+    match limit_mw {
+        Some(limit_mw) => format!("{} of {} W", now_mw / 1_000, limit_mw / 1_000),
+        None => format!("{} W", now_mw / 1_000),
+    }
+}
+
+pub(crate) fn memory_errors(count: u64) -> String {
+    let errors = counted(count, "memory error", "memory errors");
+    format!("It had {errors} that could not be put right: answers may have been wrong. Restart the machine.")
+}
+
+/// A clause as a sentence of its own.
+pub(crate) fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
+}
+
+pub(crate) fn processor(percent: Option<u32>, cores: u32) -> String {
+    let cores = counted(cores, "core", "cores");
+    percent.map_or_else(|| cores.clone(), |percent| format!("{percent} % of {cores}"))
+}
+
+pub(crate) fn disk(mount: &str, available_bytes: u64) -> String {
+    format!("{mount}: {} left", bytes(available_bytes))
+}
+
+pub(crate) fn part_of(part_bytes: u64, whole_bytes: u64) -> String {
+    format!("{} of {}", bytes(part_bytes), bytes(whole_bytes))
+}
+
+/// MiB below one GiB, GiB with a decimal above.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    if bytes < GIB {
+        return format!("{} MiB", bytes >> 20);
+    }
+    let tenths = (u128::from(bytes) * 10 + u128::from(GIB / 2)) / u128::from(GIB);
+    format!("{}.{} GiB", grouped(tenths / 10), tenths % 10)
+}
+
 /// The two largest units, like `3 days 4 h`.
 pub(crate) fn uptime(uptime: Duration) -> String {
     let s = uptime.as_secs();
@@ -162,6 +247,20 @@ mod tests {
             [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (131_072, "131,072"), (1_048_576, "1,048,576")]
         {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_in_the_units_that_cards_are_sold_in() {
+        for (size, text) in [
+            (0, "0 MiB"),
+            (1_073_741_823, "1023 MiB"),
+            (1 << 30, "1.0 GiB"),
+            (25_757_220_864, "24.0 GiB"),
+            (6_657_199_308, "6.2 GiB"),
+            (u64::MAX, "17,179,869,184.0 GiB"),
+        ] {
+            assert_eq!(bytes(size), text);
         }
     }
 

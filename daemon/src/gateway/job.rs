@@ -166,7 +166,7 @@ impl Job {
     async fn call(&mut self, leg: &Leg) -> Result<Reply, ServeError> {
         self.settlement.attempts += 1;
         self.settlement.phase = Phase::Calling;
-        self.settlement.upstream.clone_from(&leg.target.upstream);
+        self.settlement.goes_to(&leg.target.upstream);
         self.settlement.model = self.label(&leg.target);
         let snapshot = self.snapshot.clone();
         let Some(upstream) = snapshot.config.upstream(&leg.target.upstream) else {

@@ -29,5 +29,5 @@ pub(super) async fn metrics(request: HttpRequest) -> HttpResponse {
     };
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(gateway.metrics.text())
+        .body(gateway.metrics.text(&gateway.live.telemetry()))
 }

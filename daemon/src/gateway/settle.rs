@@ -7,7 +7,7 @@ use domain::surface::Surface;
 use domain::usage::Usage;
 use tracing::info;
 
-use crate::metrics::{Ended, Metrics};
+use crate::metrics::{AtUpstream, Ended, Metrics};
 
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub(super) struct Settlement {
     pub(super) attempts: u32,
     /// Where it went last.
     pub(super) upstream: String,
+    at_upstream: Option<AtUpstream>,
     /// The upstream's model, or `other` when the catalogue does not know it.
     pub(super) model: String,
     pub(super) queued: Duration,
@@ -65,6 +66,7 @@ impl Settlement {
             phase: Phase::Queued,
             attempts: 0,
             upstream: String::new(),
+            at_upstream: None,
             model: String::new(),
             queued: Duration::ZERO,
             usage: Usage::default(),
@@ -78,6 +80,12 @@ impl Settlement {
     /// Time since the request came.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// It goes to this upstream, and is there until it goes to another or ends.
+    pub(super) fn goes_to(&mut self, upstream: &str) {
+        upstream.clone_into(&mut self.upstream);
+        self.at_upstream = Some(self.metrics.at_upstream(upstream));
     }
 
     /// Visible pieces went to the client.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use domain::config::{
-    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, LogDraft, UpstreamDraft,
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -46,6 +46,10 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
         discovery: section(&mut root, "discovery", |table| DiscoveryDraft {
             enabled: table.take("enabled"),
             refresh_s: table.take("refresh_s"),
+        }),
+        gpu: section(&mut root, "gpu", |table| GpuDraft {
+            enabled: table.take("enabled"),
+            library: table.take_text("library"),
         }),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {

@@ -115,8 +115,10 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!((config.upstreams.len(), config.aliases.len()), (4, 1));
 
     let draft = &read.draft;
-    let sections =
-        format!("{:?}{:?}{:?}{:?}{:?}", draft.endpoint, draft.console, draft.data, draft.log, draft.discovery);
+    let sections = format!(
+        "{:?}{:?}{:?}{:?}{:?}{:?}",
+        draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu
+    );
     assert!(!sections.contains("None"), "a key is not in the example: {sections}");
     let gpu_box = format!("{:?}", draft.upstreams[0]);
     assert_eq!(gpu_box.matches("None").count(), 1, "only tokens_per_s stands elsewhere: {gpu_box}");
@@ -130,9 +132,10 @@ fn the_defaults_in_the_example_are_the_defaults() {
     let mut shown = read_draft(&example(), Path::new("/none")).draft;
     shown.upstreams.clear();
     shown.aliases.clear();
-    // These four have no default to show, so they show an example.
+    // These have no default to show, so they show an example.
     shown.endpoint.host_names = None;
     shown.endpoint.cors_origins = None;
     (shown.endpoint.tls_cert, shown.endpoint.tls_key) = (None, None);
+    shown.gpu.library = None;
     assert_eq!(check(&shown), Ok(Config::default()));
 }

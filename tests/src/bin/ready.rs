@@ -37,7 +37,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "setup",
-        about: "what the tests need beside Rust (Python and Node clients, a small model)",
+        about: "what the tests need beside Rust (Python and Node clients, a small model, NVIDIA's library)",
         commands: &[&["tests/setup"]],
         ..STEP
     },
@@ -52,7 +52,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "clippy",
         about: "lints, warnings denied",
-        commands: &[&["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]],
+        commands: &[
+            &["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            &["cargo", "clippy", "--locked", "-p", "airlane", "--no-default-features", "--", "-D", "warnings"],
+        ],
         ..STEP
     },
     Step {
@@ -66,7 +69,7 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "every test, with the real model and the real clients",
         commands: &[
-            &["cargo", "build", "--locked", "--workspace", "--bins"],
+            &["cargo", "build", "--locked", "--workspace"],
             &["cargo", "nextest", "run", "--locked", "--workspace", "--no-fail-fast"],
         ],
         ..STEP

@@ -1,5 +1,8 @@
 //! What is ill, and what to do about it.
 
+use domain::telemetry::Telemetry;
+
+use super::gpus::wants_action;
 use crate::facts::{Overview, UpstreamState};
 use crate::texts;
 
@@ -14,7 +17,7 @@ pub(super) struct Ill {
 }
 
 /// Everything that needs a person, the worst first.
-pub(super) fn all(house: &Overview) -> Vec<Ill> {
+pub(super) fn all(house: &Overview, telemetry: &Telemetry) -> Vec<Ill> {
     let mut ills = Vec::new();
     if let Some(problem) = &house.config_problem {
         ills.push(Ill {
@@ -34,6 +37,7 @@ pub(super) fn all(house: &Overview) -> Vec<Ill> {
             });
         }
     }
+    ills.extend(cards(telemetry));
     for row in &house.upstreams {
         if row.state == (UpstreamState::Answers { models: 0 }) {
             ills.push(Ill {
@@ -53,4 +57,20 @@ pub(super) fn all(house: &Overview) -> Vec<Ill> {
         });
     }
     ills
+}
+
+/// Cards that cannot be read, and a driver that keeps all of them from being read.
+fn cards(telemetry: &Telemetry) -> Vec<Ill> {
+    let gpus = &telemetry.gpus;
+    let driver = gpus.state.sentence().filter(|_| wants_action(&gpus.state)).map(|sentence| Ill {
+        tone: "warn",
+        what: texts::GPUS_NOT_READ.to_owned(),
+        why: String::new(),
+        remedy: sentence.into_owned(),
+    });
+    let cards = gpus.cards.iter().filter_map(|card| {
+        let remedy = card.state.sentence()?.into_owned();
+        Some(Ill { tone: "bad", what: texts::card_not_read(&card.title()), why: String::new(), remedy })
+    });
+    driver.into_iter().chain(cards).collect()
 }

@@ -1,15 +1,18 @@
 //! The overview: the URL to paste, whether the upstreams answer, what is ill and what to do.
 
 mod curl;
+mod gpus;
 mod ill;
 mod verdict;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use askama::Template;
+use domain::telemetry::Telemetry;
 
 use crate::facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
 use crate::{assets, texts};
+use gpus::{Fact, Gpus};
 use ill::Ill;
 use verdict::Verdict;
 
@@ -31,20 +34,23 @@ struct Page<'a> {
     /// Whether nobody has been set up who could answer.
     first_steps: bool,
     curl: Option<String>,
+    gpus: Gpus,
+    machine: Vec<Fact>,
+    machine_name: Option<&'a str>,
     models: &'a [ModelRow],
     more_models: &'a [ModelRow],
 }
 
 /// `GET /`.
-pub(crate) fn page(house: &Overview) -> HttpResponse {
-    match Page::new(house).render() {
+pub(crate) fn page(house: &Overview, telemetry: &Telemetry) -> HttpResponse {
+    match Page::new(house, telemetry).render() {
         Ok(html) => HttpResponse::Ok().content_type(ContentType::html()).body(html),
         Err(_) => HttpResponse::InternalServerError().body(texts::PAGE_FAILED),
     }
 }
 
 impl<'a> Page<'a> {
-    fn new(house: &'a Overview) -> Self {
+    fn new(house: &'a Overview, telemetry: &'a Telemetry) -> Self {
         let mut urls = house.base_urls.iter().map(|url| url.trim_end_matches('/'));
         let base_url = urls.next();
         // One row more is not worth a fold.
@@ -55,11 +61,14 @@ impl<'a> Page<'a> {
             icon: assets::ICON.path(),
             uptime: texts::uptime(house.uptime),
             verdict: Verdict::of(house),
-            ills: ill::all(house),
+            ills: ill::all(house, telemetry),
             base_url,
             other_urls: urls.collect(),
             first_steps: house.upstreams.iter().all(UpstreamRow::is_loopback),
             curl: base_url.and_then(|url| curl::line(url, house)),
+            gpus: Gpus::of(telemetry),
+            machine: telemetry.machine.as_ref().map(gpus::machine).unwrap_or_default(),
+            machine_name: telemetry.machine.as_ref().and_then(|machine| machine.host_name.as_deref()),
             models,
             more_models,
             house,

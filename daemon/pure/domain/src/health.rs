@@ -262,7 +262,11 @@ mod tests {
     fn every_second_failure_opens_it_too() {
         let mut health = Health::new(1);
         let opened = (0..100).any(|call| {
-            if call % 3 == 0 { health.answered() } else { health.failed(at(0), Symptom::Failing, "500") }
+            if call % 3 == 0 {
+                health.answered()
+            } else {
+                health.failed(at(0), Symptom::Failing, "500")
+            }
             health.permission(at(0)) != Permission::Yes
         });
         assert!(opened);

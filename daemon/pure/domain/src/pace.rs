@@ -77,7 +77,8 @@ impl Pace {
         blend(&mut self.output_tokens, measured.output_tokens as f64);
         let Some(first) = measured.first_token else { return };
         if measured.was_cold {
-            self.load = Duration::from_secs_f64(self.load.as_secs_f64() * (1.0 - WEIGHT) + first.as_secs_f64() * WEIGHT);
+            self.load =
+                Duration::from_secs_f64(self.load.as_secs_f64() * (1.0 - WEIGHT) + first.as_secs_f64() * WEIGHT);
             return;
         }
         self.note_first_token(first, weight);

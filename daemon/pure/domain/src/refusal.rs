@@ -61,7 +61,9 @@ pub enum Refusal {
         retry_after: Duration,
     },
     /// The prompt fits no context.
-    #[error("the prompt of about {prompt_tokens} tokens does not fit the context of `{model}`, which is {context_tokens} tokens")]
+    #[error(
+        "the prompt of about {prompt_tokens} tokens does not fit the context of `{model}`, which is {context_tokens} tokens"
+    )]
     TooLong {
         /// As the client wrote it.
         model: String,

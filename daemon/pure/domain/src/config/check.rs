@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{
-    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Log, LogDraft, LogFormat,
-    LogLevel, MIB, RouteDraft, RouteSettings, TlsFiles, UpstreamDraft,
+    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Gpu, GpuDraft, Log, LogDraft,
+    LogFormat, LogLevel, MIB, RouteDraft, RouteSettings, TlsFiles, UpstreamDraft,
 };
 use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
@@ -49,6 +49,7 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
             refresh: check.seconds("discovery.refresh_s", draft.discovery.refresh_s, 1..=86_400, 60),
         },
         route: check.route(&draft.route),
+        gpu: check.gpu(&draft.gpu),
         upstreams: check.upstreams(&draft.upstreams),
         aliases: check.aliases(&draft.aliases),
     };
@@ -134,6 +135,15 @@ impl Check {
             client_lanes: draft.client_lanes.unwrap_or(default.client_lanes),
             mock_fallbacks: draft.mock_fallbacks.unwrap_or(default.mock_fallbacks),
         }
+    }
+
+    fn gpu(&mut self, draft: &GpuDraft) -> Gpu {
+        let library = draft.library.as_ref().map(PathBuf::from);
+        // The system's loader would look for any other name in folders that it chooses.
+        if library.as_ref().is_some_and(|library| !library.is_absolute()) {
+            self.problem("gpu.library", "must be a whole path, like \"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1\"");
+        }
+        Gpu { enabled: draft.enabled.unwrap_or(true), library }
     }
 
     fn upstreams(&mut self, drafts: &[UpstreamDraft]) -> Vec<Upstream> {

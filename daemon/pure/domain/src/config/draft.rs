@@ -17,6 +17,8 @@ pub struct Draft {
     pub discovery: DiscoveryDraft,
     /// `[route]`
     pub route: RouteDraft,
+    /// `[gpu]`
+    pub gpu: GpuDraft,
     /// `[[upstream]]`
     pub upstreams: Vec<UpstreamDraft>,
     /// `[[alias]]`
@@ -74,6 +76,14 @@ pub struct LogDraft {
 pub struct DiscoveryDraft {
     pub enabled: Option<bool>,
     pub refresh_s: Option<u64>,
+}
+
+/// `[gpu]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct GpuDraft {
+    pub enabled: Option<bool>,
+    pub library: Option<String>,
 }
 
 /// `[[upstream]]`, see [`crate::upstream::Upstream`].

@@ -12,7 +12,10 @@ use crate::route::Strategy;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check};
-pub use draft::{AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, LogDraft, RouteDraft, UpstreamDraft};
+pub use draft::{
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, RouteDraft,
+    UpstreamDraft,
+};
 
 /// Everything that the owner can set.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub discovery: Discovery,
     /// How places are chosen.
     pub route: RouteSettings,
+    /// Reading graphics cards.
+    pub gpu: Gpu,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -58,6 +63,8 @@ impl Config {
             ("console.listen", self.console == other.console),
             ("data.dir", self.data == other.data),
             ("log", self.log == other.log),
+            ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
+            ("gpu.library", self.gpu.library == other.gpu.library),
         ] {
             if !same {
                 keys.push(key);
@@ -242,6 +249,21 @@ pub struct RouteSettings {
 impl Default for RouteSettings {
     fn default() -> Self {
         Self { strategy: Strategy::Auto, client_lanes: true, mock_fallbacks: false }
+    }
+}
+
+/// `[gpu]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Read the graphics cards of this machine.
+    pub enabled: bool,
+    /// NVIDIA's management library; `None` looks where drivers put it.
+    pub library: Option<PathBuf>,
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self { enabled: true, library: None }
     }
 }
 

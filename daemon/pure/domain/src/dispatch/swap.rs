@@ -60,9 +60,9 @@ impl Swaps {
         let is_busy =
             places.iter().any(|(other, place)| here(other) && other.model != target.model && !place.running.is_empty());
         let is_fresh = now.since(held.since) < DWELL;
-        let is_wanted = waiting.iter().any(|ticket| {
-            ticket.targets.first().is_some_and(|other| here(other) && other.model == held.model)
-        });
+        let is_wanted = waiting
+            .iter()
+            .any(|ticket| ticket.targets.first().is_some_and(|other| here(other) && other.model == held.model));
         !is_busy && !is_fresh && (!is_wanted || now.since(since) >= STARVED_AFTER)
     }
 }

@@ -177,7 +177,8 @@ fn failures_tell_of_the_model_or_of_the_whole_upstream() {
         let grant = tower.go("m");
         tower.dispatch.ended(&grant, Outcome::Failed { symptom, cause: "why".to_owned() }, tower.now);
         let places = &tower.dispatch.places;
-        let states = (places.site("a").unwrap().health.state(), places.place(&target("a", "m")).unwrap().health.state());
+        let states =
+            (places.site("a").unwrap().health.state(), places.place(&target("a", "m")).unwrap().health.state());
         assert_eq!(states, (site, model), "{symptom:?}");
     }
 }
@@ -189,10 +190,17 @@ fn the_queue_is_bounded_by_length_and_by_wait() {
     let first = tower.go("m");
     tower.wait("m", Lane::Normal, "c");
     let entry = tower.entry("m", Lane::Normal, "c");
-    assert!(matches!(tower.enter(entry.clone()), Err(Refusal::QueueFull { waiting: 1, retry_after }) if !retry_after.is_zero()));
+    assert!(
+        matches!(tower.enter(entry.clone()), Err(Refusal::QueueFull { waiting: 1, retry_after }) if !retry_after.is_zero())
+    );
     tower.config.endpoint.max_waiting = 1_000;
     // Three answers at a crawl: now the prediction is believed.
-    let measured = Measured { output_tokens: 100, first_token: Some(Duration::ZERO), total: Duration::from_secs(100), ..Measured::default() };
+    let measured = Measured {
+        output_tokens: 100,
+        first_token: Some(Duration::ZERO),
+        total: Duration::from_secs(100),
+        ..Measured::default()
+    };
     let place = tower.dispatch.places.known_mut(&first.leg.target).unwrap();
     (0..30).for_each(|_| place.pace.note(&measured));
     tower.now = tower.now + Duration::from_secs(1);

@@ -100,8 +100,22 @@ fn virtual_targets(near: Surface, name: &str, config: &Config, catalogue: &Catal
 /// Whether a model's id says that it does not talk: catalogues of clouds tell no more than the id.
 fn is_for_other_work(id: &str) -> bool {
     const WORDS: [&str; 16] = [
-        "embed", "whisper", "tts", "dall-e", "image", "moderation", "audio", "realtime", "transcri", "rerank", "sora",
-        "veo", "imagen", "babbage", "davinci", "guard",
+        "embed",
+        "whisper",
+        "tts",
+        "dall-e",
+        "image",
+        "moderation",
+        "audio",
+        "realtime",
+        "transcri",
+        "rerank",
+        "sora",
+        "veo",
+        "imagen",
+        "babbage",
+        "davinci",
+        "guard",
     ];
     let id = id.to_ascii_lowercase();
     WORDS.iter().any(|word| id.contains(word))

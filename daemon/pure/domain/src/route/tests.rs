@@ -45,7 +45,8 @@ impl Fixture {
         };
         config.upstreams[2].local = false;
         config.upstreams[3].local = false;
-        let priced = ModelInfo { price: Some(Price { prompt_micros: 100_000, output_micros: 400_000 }), ..model("qwen") };
+        let priced =
+            ModelInfo { price: Some(Price { prompt_micros: 100_000, output_micros: 400_000 }), ..model("qwen") };
         let listings = Listings::from([
             ("gpu".to_owned(), vec![model("qwen"), model("nomic-embed")]),
             ("mac".to_owned(), vec![model("qwen"), model("llama")]),

@@ -121,9 +121,24 @@ mod tests {
     #[test]
     fn what_a_model_must_do() {
         for (body, tools, vision, json_schema) in [
-            (r#"{"messages":[{"role":"user","content":"say \"image_url\" loudly please, thirty times"}]}"#, false, false, false),
-            (r#"{"tools":[],"messages":[{"content":[{"type":"image_url","image_url":{"url":"http://x"}}]}]}"#, false, true, false),
-            (r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url"}}]}]}"#, false, true, false),
+            (
+                r#"{"messages":[{"role":"user","content":"say \"image_url\" loudly please, thirty times"}]}"#,
+                false,
+                false,
+                false,
+            ),
+            (
+                r#"{"tools":[],"messages":[{"content":[{"type":"image_url","image_url":{"url":"http://x"}}]}]}"#,
+                false,
+                true,
+                false,
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url"}}]}]}"#,
+                false,
+                true,
+                false,
+            ),
             (r#"{"prompt":"what is it?","images":["aGk="]}"#, false, true, false),
             (r#"{"tools":[{"type":"function"}],"response_format":{"type":"json_schema"}}"#, true, false, true),
         ] {

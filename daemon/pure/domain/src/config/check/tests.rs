@@ -26,6 +26,7 @@ fn all_problems_are_told_at_once() {
     draft.endpoint.tls_cert = Some("cert.pem".to_owned());
     draft.endpoint.allow_networks = Some(vec!["10.0.0.0/40".to_owned()]);
     draft.log.level = Some("loud".to_owned());
+    draft.gpu.library = Some("libnvidia-ml.so.1".to_owned());
     draft.upstreams = vec![
         upstream("a", "opanai", "http://x:1"),
         upstream("a", "ollama", "ftp://x"),
@@ -33,7 +34,10 @@ fn all_problems_are_told_at_once() {
         upstream("l", "loopback", "http://x"),
         upstream("airlane", "openai", "https://user:pass@host"),
     ];
-    draft.aliases = vec![AliasDraft::default(), AliasDraft { name: Some("f".into()), models: Some(vec!["f".into()]), ..AliasDraft::default() }];
+    draft.aliases = vec![
+        AliasDraft::default(),
+        AliasDraft { name: Some("f".into()), models: Some(vec!["f".into()]), ..AliasDraft::default() },
+    ];
     let paths: Vec<String> = check(&draft).unwrap_err().into_iter().map(|problem| problem.path).collect();
     assert_eq!(
         paths,
@@ -43,6 +47,7 @@ fn all_problems_are_told_at_once() {
             "endpoint.allow_networks[0]",
             "endpoint.body_max_mib",
             "log.level",
+            "gpu.library",
             "upstream[0].kind",
             "upstream[1].url",
             "upstream[1].name",
@@ -108,7 +113,8 @@ fn changes_that_need_a_restart_are_named() {
     assert!(old.restart_needed(&new).is_empty());
     new.endpoint.listen.clear();
     new.data.dir = PathBuf::from("/elsewhere");
-    assert_eq!(old.restart_needed(&new), ["endpoint.listen", "data.dir"]);
+    new.gpu = Gpu { enabled: false, library: Some(PathBuf::from("/elsewhere")) };
+    assert_eq!(old.restart_needed(&new), ["endpoint.listen", "data.dir", "gpu.enabled", "gpu.library"]);
 }
 
 proptest! {

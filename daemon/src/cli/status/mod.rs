@@ -1,9 +1,12 @@
 //! `airlane status`: how the running airlane does.
 
+mod gpus;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::telemetry::Telemetry;
 use webui::{Overview, UpstreamState};
 
 use super::daemon::Daemon;
@@ -19,6 +22,14 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let overview: Overview =
         serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
     print!("{}", text(&overview));
+    if let Some(body) = daemon.console("/api/v1/telemetry").await? {
+        let telemetry: Telemetry =
+            serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
+        let mut out = String::new();
+        // Writing into a String does not fail.
+        let _ = gpus::write(&mut out, &telemetry.gpus);
+        print!("{out}");
+    }
     Ok(Done::Yes)
 }
 
