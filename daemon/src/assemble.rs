@@ -15,12 +15,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
+use crate::dispatch::Dispatcher;
 use crate::edges::{Clock, SystemClock};
 use crate::gateway::Gateway;
 use crate::keeper::Keeper;
 use crate::live::Live;
-use crate::meter::Meter;
 use crate::metrics::Metrics;
+use crate::probes::Probes;
 use crate::settings::{self, Source};
 use crate::tasks::Tasks;
 use crate::upstreams::{Clients, Refresh, Trust};
@@ -35,7 +36,7 @@ const FIRST_ROUND_MAX: Duration = Duration::from_millis(1_500);
 /// Everything that workers share.
 pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
@@ -49,7 +50,7 @@ impl Parts {
     pub(crate) fn gateway(&self) -> Gateway {
         Gateway {
             live: self.live.clone(),
-            meter: self.meter.clone(),
+            dispatcher: self.dispatcher.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
             clock: self.clock.clone(),
@@ -69,9 +70,10 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     crate::logging::start(&config.log);
     let data = data_dir::open(&config.data.dir, source.file.is_some() || source.overrides.data.is_some())?;
     let metrics = Arc::new(Metrics::new());
+    let live = Arc::new(Live::new(Arc::new(config.clone())));
     let parts = Arc::new(Parts {
-        live: Arc::new(Live::new(Arc::new(config.clone()))),
-        meter: Arc::new(Meter::new(&config.endpoint, metrics.clone())),
+        dispatcher: Arc::new(Dispatcher::new(live.clone(), metrics.clone())),
+        live,
         metrics,
         trust: Arc::new(Trust::default()),
         ready: Arc::new(AtomicBool::new(false)),
@@ -115,11 +117,14 @@ async fn start_tasks(
     let clients = Arc::new(Clients::new(parts.trust.clone()));
     let (mut keeper, configs) = Keeper::new(source.clone(), config.clone(), clients.clone(), parts.live.clone(), own);
     keeper.begin().await;
+    let probes = Probes::new(parts.live.clone(), clients.clone(), parts.dispatcher.clone());
     let refresh = Refresh::new(parts.live.clone(), clients, parts.metrics.clone(), configs);
     // Wishes for a reload may be lost when many wait: one reload serves them all.
     let (wishes, wished) = mpsc::channel(4);
     tasks.vital("catalogue", refresh.run());
     tasks.vital("config", keeper.run(wished));
+    tasks.vital("probes", probes.run());
+    tasks.vital("dispatch", parts.dispatcher.clone().keep_looking());
     if let Some(file) = source.file.clone() {
         let wishes = wishes.clone();
         tasks.optional("config-watch", move || settings::watch(file.clone(), wishes.clone()));

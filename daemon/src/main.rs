@@ -3,6 +3,7 @@
 mod assemble;
 mod cli;
 mod console;
+mod dispatch;
 mod edges;
 mod gateway;
 mod gpu;
@@ -10,8 +11,8 @@ mod keeper;
 mod live;
 mod logging;
 mod machine;
-mod meter;
 mod metrics;
+mod probes;
 mod settings;
 mod tasks;
 mod telemetry;

@@ -185,8 +185,17 @@ fn cannot_listen(address: SocketAddr, keys: &str) -> String {
 }
 
 /// Our own headers that pages may read.
-const EXPOSED: [&str; 6] =
-    ["x-request-id", "x-airlane-upstream", "x-airlane-model", "x-airlane-estimated", "server-timing", "retry-after"];
+const EXPOSED: [&str; 9] = [
+    "x-request-id",
+    "x-airlane-upstream",
+    "x-airlane-model",
+    "x-airlane-reason",
+    "x-airlane-attempts",
+    "x-airlane-queue-ms",
+    "x-airlane-estimated",
+    "server-timing",
+    "retry-after",
+];
 
 fn cors(origins: Arc<[String]>) -> Cors {
     Cors::default()

@@ -92,8 +92,13 @@ impl ServeError {
                 Refusal::NoModelNamed | Refusal::CannotServe { .. } => {
                     (FailureKind::InvalidRequest, None, word("model"))
                 }
-                Refusal::Busy { .. } | Refusal::QueueFull { .. } | Refusal::Stopping { .. } => {
-                    (FailureKind::Overloaded, None, None)
+                Refusal::Busy { .. }
+                | Refusal::QueueFull { .. }
+                | Refusal::LongQueue { .. }
+                | Refusal::Stopping { .. } => (FailureKind::Overloaded, None, None),
+                Refusal::RateLimited { .. } => (FailureKind::RateLimit, word("rate_limit_exceeded"), None),
+                Refusal::TooLong { .. } => {
+                    (FailureKind::ContextLength, word("context_length_exceeded"), word("messages"))
                 }
                 Refusal::PublicAddress | Refusal::ForeignHost { .. } => (FailureKind::Permission, None, None),
             },
@@ -113,7 +118,7 @@ impl ServeError {
     /// When the client may come back.
     fn retry_after(&self) -> Option<String> {
         match self {
-            Self::Refused(refusal) => refusal.retry_after().map(|wait| wait.as_secs().max(1).to_string()),
+            Self::Refused(refusal) => refusal.retry_after().map(|wait| whole_seconds(wait).to_string()),
             Self::Call { error, .. } => match &error.fault {
                 Fault::Status { retry_after, .. } => retry_after.clone(),
                 Fault::Connect(_)
@@ -137,6 +142,12 @@ impl ServeError {
 /// The member that is wrong, unless the place is one in the text, like `line 3 column 7`.
 fn member(malformed: &Malformed) -> Option<String> {
     Some(malformed.at.clone()).filter(|at| !at.contains(' '))
+}
+
+/// Whole seconds after which a wait is over; at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    (wait.as_secs() + begun).max(1)
 }
 
 /// The family of errors that a client of this path expects.

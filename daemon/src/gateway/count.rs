@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
+use domain::dispatch::Outcome;
 use wire::anthropic::count_tokens;
 
 use super::answer_error::ServeError;
@@ -13,12 +14,18 @@ const ESTIMATED: &str = "x-airlane-estimated";
 
 /// Asks the upstreams of the route to count; where none can, estimates.
 pub(super) async fn tokens(job: &mut Job) -> Result<HttpResponse, ServeError> {
-    let counted = match job.begin().await {
-        Ok(mut live) => serve::read_answer(job, &mut live).await.ok(),
+    let counted = match job.next_live().await {
+        Ok(mut live) => {
+            let counted = serve::read_answer(job, &mut live).await.ok();
+            // Who does not know the path is not ill, and a count tells no speed.
+            live.slot.note(Outcome::Rejected);
+            counted
+        }
         // llama.cpp and vLLM count in Anthropic's form; who does not know the path can't.
         Err(ServeError::Call { .. }) => None,
         Err(error) => return Err(error),
     };
+    job.settlement.complete();
     match counted {
         Some(response) => Ok(response),
         None => {

@@ -1,13 +1,16 @@
 //! One request on its way through the upstreams of its route.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::catalogue::Target;
+use domain::dispatch::{Entry, Outcome};
+use domain::pace::Measured;
 use domain::refusal::Refusal;
-use domain::route::{Leg, choose};
+use domain::route::{LEGS_MAX, Leg};
 use domain::upstream::UpstreamKind;
 use tracing::debug;
 use wire::exchange::{Ask, NotSent};
@@ -15,10 +18,11 @@ use wire::reply::ReplyContext;
 
 use super::Gateway;
 use super::answer_error::ServeError;
+use super::client::Client;
 use super::forward::Forwarded;
 use super::settle::{Phase, Settlement};
+use crate::dispatch::Slot;
 use crate::live::Snapshot;
-use crate::meter::Permit;
 use crate::upstreams::{CallError, Fault, Outbound, Reply};
 
 /// A request that is being served. Dropping it gives its place back, ends its upstream call and settles it.
@@ -31,11 +35,10 @@ pub(super) struct Job {
     pub(super) settlement: Settlement,
     /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
     pub(super) context: ReplyContext,
-    permit: Option<Permit>,
-    legs: Vec<Leg>,
-    /// The leg to try next.
-    next: usize,
-    /// All legs failed once and are tried again.
+    entry: Entry,
+    /// Its number in the queue while it waits; shared with whoever writes signs of life.
+    pub(super) ticket: Rc<Cell<Option<u64>>>,
+    /// All places failed once and are tried again.
     second_round: bool,
     failure: Option<ServeError>,
     /// What failed before, in few words.
@@ -44,8 +47,14 @@ pub(super) struct Job {
 
 /// An upstream that has accepted the request.
 pub(super) struct Live {
-    pub(super) leg: Leg,
+    pub(super) slot: Slot,
     pub(super) reply: Reply,
+}
+
+impl Live {
+    pub(super) const fn leg(&self) -> &Leg {
+        &self.slot.grant().leg
+    }
 }
 
 /// Longest `Retry-After` that is waited out here instead of by the client.
@@ -55,7 +64,7 @@ impl Job {
     pub(super) fn new(
         gateway: Rc<Gateway>,
         snapshot: Arc<Snapshot>,
-        forwarded: Forwarded,
+        client: Client,
         request_id: String,
         ask: Ask,
         settlement: Settlement,
@@ -66,69 +75,88 @@ impl Job {
             created_ms: gateway.clock.unix_ms(),
             include_usage: ask.include_usage,
         };
+        let mut wish = ask.wish.clone();
+        wish.provider.keep_known(&snapshot.config);
+        let entry = Entry {
+            near: ask.near,
+            wish: Arc::new(wish),
+            lane: client.lane,
+            client: client.name,
+            since: gateway.dispatcher.now(),
+            tried: Vec::new(),
+        };
         Self {
             gateway,
             snapshot,
-            forwarded,
+            forwarded: client.forwarded,
             request_id,
             ask,
             settlement,
             context,
-            permit: None,
-            legs: Vec::new(),
-            next: 0,
+            entry,
+            ticket: Rc::default(),
             second_round: false,
             failure: None,
             before: Vec::new(),
         }
     }
 
-    /// Admit, choose, call: up to the first upstream that accepts.
+    /// Chooses among the places that are left, waits for one, calls it; up to the first that accepts.
     ///
     /// # Errors
-    /// No place, no route, or no upstream accepts.
-    pub(super) async fn begin(&mut self) -> Result<Live, ServeError> {
-        let endpoint = &self.snapshot.config.endpoint;
-        let waiting = Instant::now();
-        self.permit = Some(self.gateway.meter.admit(endpoint).await?);
-        self.settlement.queued = waiting.elapsed();
-        self.settlement.phase = Phase::Calling;
-        self.choose()?;
-        self.next_live().await
+    /// No place, no route, no upstream that accepts, or one that failed in a way in which every other would.
+    pub(super) async fn next_live(&mut self) -> Result<Live, ServeError> {
+        loop {
+            let mut slot = match self.next_slot().await {
+                Ok(slot) => slot,
+                Err(refusal) => {
+                    let Some(failure) = self.failure.take() else { return Err(refusal.into()) };
+                    if self.second_round || !self.wait_for_second_round(&failure).await {
+                        return Err(failure);
+                    }
+                    continue;
+                }
+            };
+            self.entry.tried.push(slot.grant().leg.target.clone());
+            match self.call(&slot).await {
+                Ok(reply) => {
+                    self.settlement.phase = Phase::Prefill;
+                    return Ok(Live { slot, reply });
+                }
+                Err(ServeError::Call { error, .. }) => {
+                    slot.note(error.outcome());
+                    self.failed(*error)?;
+                }
+                Err(error) => {
+                    slot.note(Outcome::Rejected);
+                    self.failure = Some(error);
+                }
+            }
+        }
     }
 
-    /// Decides on the route, and gives its first leg.
+    /// Waits for the best place that was not tried yet.
+    async fn next_slot(&mut self) -> Result<Slot, Refusal> {
+        if self.entry.tried.len() >= LEGS_MAX {
+            return Err(Refusal::NoModelNamed);
+        }
+        self.settlement.phase = Phase::Queued;
+        let waiting = Instant::now();
+        let ticket = self.ticket.clone();
+        let entered =
+            self.gateway.dispatcher.enter(self.entry.clone(), &self.snapshot, |id| ticket.set(Some(id))).await;
+        self.ticket.set(None);
+        self.settlement.queued += waiting.elapsed();
+        entered
+    }
+
+    /// The place to which the request would go now.
     ///
     /// # Errors
     /// Nobody offers the model, or can do with it what is asked.
-    pub(super) fn choose(&mut self) -> Result<Leg, ServeError> {
-        let route = choose(self.ask.near, &self.ask.wish, &self.snapshot.config, &self.snapshot.catalogue)?;
-        self.legs = route.legs;
-        self.next = 0;
-        self.legs.first().cloned().ok_or(ServeError::Refused(Refusal::NoModelNamed))
-    }
-
-    /// Calls the upstreams that are left until one accepts.
-    ///
-    /// # Errors
-    /// None is left, or one failed in a way in which every other would.
-    pub(super) async fn next_live(&mut self) -> Result<Live, ServeError> {
-        loop {
-            while let Some(leg) = self.legs.get(self.next).cloned() {
-                self.next += 1;
-                match self.call(&leg).await {
-                    Ok(reply) => {
-                        self.settlement.phase = Phase::Prefill;
-                        return Ok(Live { leg, reply });
-                    }
-                    Err(ServeError::Call { error, .. }) => self.failed(*error)?,
-                    Err(error) => self.failure = Some(error),
-                }
-            }
-            if !self.wait_for_second_round().await {
-                return Err(self.take_failure());
-            }
-        }
+    pub(super) fn choose(&self) -> Result<Leg, ServeError> {
+        let route = self.gateway.dispatcher.choose(&self.entry, &self.snapshot)?;
+        route.legs.into_iter().next().ok_or(ServeError::Refused(Refusal::NoModelNamed))
     }
 
     /// Notes that an upstream failed.
@@ -150,20 +178,21 @@ impl Job {
     }
 
     /// When the last upstream said that it will be free in a moment, waits for it once.
-    async fn wait_for_second_round(&mut self) -> bool {
-        let Some(ServeError::Call { error, .. }) = &self.failure else { return false };
+    async fn wait_for_second_round(&mut self, failure: &ServeError) -> bool {
+        let ServeError::Call { error, .. } = failure else { return false };
         let Fault::Status { retry_after: Some(wait), .. } = &error.fault else { return false };
         let Ok(wait) = wait.parse().map(Duration::from_secs) else { return false };
-        if self.second_round || wait > RETRY_WAIT_MAX {
+        if wait > RETRY_WAIT_MAX {
             return false;
         }
         self.second_round = true;
-        self.next = 0;
+        self.entry.tried.clear();
         tokio::time::sleep(wait).await;
         true
     }
 
-    async fn call(&mut self, leg: &Leg) -> Result<Reply, ServeError> {
+    async fn call(&mut self, slot: &Slot) -> Result<Reply, ServeError> {
+        let leg = &slot.grant().leg;
         self.settlement.attempts += 1;
         self.settlement.phase = Phase::Calling;
         self.settlement.goes_to(&leg.target.upstream);
@@ -187,11 +216,24 @@ impl Job {
             headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
             stream: self.ask.stream,
         };
-        self.gateway
-            .clients
-            .call(upstream, outbound)
-            .await
-            .map_err(|error| ServeError::Call { error: Box::new(error), before: Vec::new() })
+        let called = tokio::select! {
+            biased;
+            called = self.gateway.clients.call(upstream, outbound) => called,
+            () = self.gone(slot) => Err(CallError::new(upstream, Fault::gone())),
+        };
+        called.map_err(|error| ServeError::Call { error: Box::new(error), before: Vec::new() })
+    }
+
+    /// Resolves when the upstream is found to be gone while another place could take over; without one, hope is better
+    /// than an error.
+    pub(super) async fn gone(&self, slot: &Slot) {
+        loop {
+            slot.cut().await;
+            let route = self.gateway.dispatcher.choose(&self.entry, &self.snapshot);
+            if route.is_ok_and(|route| route.legs.iter().any(|leg| !leg.is_last_resort)) {
+                return;
+            }
+        }
     }
 
     /// Metrics name only models that are known, so that clients cannot make up labels.
@@ -204,11 +246,28 @@ impl Job {
         self.failure.take().unwrap_or(ServeError::Refused(Refusal::NoModelNamed))
     }
 
-    /// An error of an upstream of this job.
-    pub(super) fn call_error(&self, live: &Live, fault: Fault) -> CallError {
-        match self.snapshot.config.upstream(&live.leg.target.upstream) {
+    /// An error of an upstream of this job, which is held against it.
+    pub(super) fn call_error(&self, live: &mut Live, fault: Fault) -> CallError {
+        let error = match self.snapshot.config.upstream(&live.leg().target.upstream) {
             Some(upstream) => CallError::new(upstream, fault),
-            None => CallError { upstream: live.leg.target.upstream.clone(), fault },
-        }
+            None => CallError { upstream: live.leg().target.upstream.clone(), fault },
+        };
+        live.slot.note(error.outcome());
+        error
+    }
+
+    /// The answer is complete: the request is settled, and the place's speed is known better.
+    pub(super) fn complete(&mut self, live: &mut Live) {
+        let usage = self.settlement.usage;
+        let prompt_tokens = usage.input.unwrap_or(self.entry.wish.prompt_tokens);
+        let cached_tokens = usage.cached_read.unwrap_or(live.leg().score.warm_tokens);
+        live.slot.note(Outcome::Answered(Measured {
+            prompt_tokens: prompt_tokens.saturating_sub(cached_tokens),
+            output_tokens: usage.output.unwrap_or(self.settlement.pieces.into()),
+            first_token: self.settlement.first_piece.map(|first| first.duration_since(live.slot.began())),
+            total: live.slot.began().elapsed(),
+            was_cold: !live.leg().score.load.is_zero(),
+        }));
+        self.settlement.complete();
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer_error;
 mod catalogue;
+mod client;
 mod count;
 mod forward;
 mod guard;
@@ -17,9 +18,9 @@ mod settle;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::dispatch::Dispatcher;
 use crate::edges::Clock;
 use crate::live::Live;
-use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::upstreams::Clients;
 
@@ -29,7 +30,7 @@ pub(crate) use routes::configure;
 /// What a worker needs to serve.
 pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<dyn Clock>,

@@ -1,7 +1,10 @@
 //! A stream on its way to the client: bytes at once, comments in silence, the next upstream while nothing was seen.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +15,7 @@ use wire::exchange::{Transcoder, whole_as_stream};
 
 use super::job::{Job, Live};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
+use crate::dispatch::Dispatcher;
 use crate::upstreams::Fault;
 
 /// Most bytes of a stream that are kept while none of them can be seen.
@@ -24,6 +28,8 @@ pub(super) struct Signs {
     pub(super) heartbeat_every: Duration,
     /// Writes signs of life and errors while there is no upstream.
     idle: Transcoder,
+    ticket: Rc<Cell<Option<u64>>>,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl Signs {
@@ -33,6 +39,16 @@ impl Signs {
             request_id: job.request_id.clone(),
             heartbeat_every: job.snapshot.config.endpoint.heartbeat,
             idle: Transcoder::new(&job.ask, job.ask.near, job.context.clone()),
+            ticket: job.ticket.clone(),
+            dispatcher: job.gateway.dispatcher.clone(),
+        }
+    }
+
+    /// A sign of life while there is no upstream; who waits is told for whom.
+    fn heartbeat(&mut self) -> Bytes {
+        match self.ticket.get().and_then(|ticket| self.dispatcher.ahead(ticket)) {
+            Some(ahead) => self.idle.heartbeat_saying(&format!("queued, {ahead} before this one")),
+            None => self.idle.heartbeat(),
         }
     }
 }
@@ -57,7 +73,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
         let (mut job, mut begun) = match first {
             First::Begun(begun) => (begun.0, Ok(begun.1)),
             First::Waiting(mut beginning) => loop {
-                yield Ok(signs.idle.heartbeat());
+                yield Ok(signs.heartbeat());
                 if let Ok(begun) = tokio::time::timeout(signs.heartbeat_every, &mut beginning).await {
                     break begun;
                 }
@@ -88,12 +104,12 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
             begins = leg.begins;
             let fault = match end {
                 End::Complete => {
-                    job.settlement.complete();
+                    job.complete(&mut live);
                     return;
                 }
                 End::Failed(fault) => fault,
             };
-            let error = job.call_error(&live, fault);
+            let error = job.call_error(&mut live, fault);
             drop(live);
             let seen = job.settlement.is_visible();
             let failed = job.failed(error);
@@ -101,7 +117,16 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 Err(error) => Err(error),
                 // What was seen cannot be taken back: another upstream would begin anew.
                 Ok(()) if seen => Err(job.take_failure()),
-                Ok(()) => job.next_live().await,
+                Ok(()) => {
+                    let mut next = Box::pin(job.next_live());
+                    loop {
+                        match tokio::time::timeout(signs.heartbeat_every, &mut next).await {
+                            Ok(next) => break next,
+                            Err(_) if begins => yield Ok(signs.heartbeat()),
+                            Err(_) => yield Ok(leg.transcoder.heartbeat()),
+                        }
+                    }
+                }
             };
             // An error ends the stream in the words of whoever began it.
             if let Err(error) = &begun && !begins {
@@ -135,7 +160,7 @@ enum Next {
 
 impl Passage {
     fn new(job: &Job, live: &Live, heartbeat_every: Duration, begins: bool) -> Self {
-        let transcoder = Transcoder::new(&job.ask, live.leg.far, job.context.clone());
+        let transcoder = Transcoder::new(&job.ask, live.leg().far, job.context.clone());
         let sent = Instant::now();
         Self {
             transcoder: if begins { transcoder } else { transcoder.resumed() },
@@ -144,7 +169,7 @@ impl Passage {
             heartbeat_every,
             sent,
             alarm: Box::pin(tokio::time::sleep_until((sent + heartbeat_every).min(live.reply.body.deadline()))),
-            whole: live.leg.far.dialect() != Dialect::Ollama && !live.reply.is_stream,
+            whole: live.leg().far.dialect() != Dialect::Ollama && !live.reply.is_stream,
         }
     }
 
@@ -154,6 +179,7 @@ impl Passage {
             let chunk = tokio::select! {
                 biased;
                 chunk = live.reply.body.next() => chunk,
+                () = job.gone(&live.slot), if !job.settlement.is_visible() => Err(Fault::gone()),
                 () = &mut self.alarm => match self.alarmed(live) {
                     Some(next) => return next,
                     None => continue,
@@ -162,8 +188,8 @@ impl Passage {
             let next = match chunk {
                 Err(fault) => Some(Next::End(Bytes::new(), End::Failed(fault))),
                 Ok(chunk) if self.whole => self.whole(job, live, chunk),
-                Ok(Some(chunk)) => self.take(job, &chunk, false),
-                Ok(None) => self.take(job, &Bytes::new(), true),
+                Ok(Some(chunk)) => self.take(job, live, &chunk, false),
+                Ok(None) => self.take(job, live, &Bytes::new(), true),
             };
             if let Some(next) = next {
                 return next;
@@ -186,7 +212,7 @@ impl Passage {
     }
 
     /// Takes one chunk, or the end; `None` if there is nothing to send yet.
-    fn take(&mut self, job: &mut Job, chunk: &Bytes, at_end: bool) -> Option<Next> {
+    fn take(&mut self, job: &mut Job, live: &Live, chunk: &Bytes, at_end: bool) -> Option<Next> {
         let elapsed = job.settlement.elapsed();
         let step = if at_end { self.transcoder.finish(elapsed) } else { self.transcoder.feed(chunk, elapsed) };
         let step = match step {
@@ -196,6 +222,9 @@ impl Passage {
                 return Some(Next::End(Bytes::new(), End::Failed(fault)));
             }
         };
+        if step.visible > 0 && !job.settlement.is_visible() {
+            live.slot.first_token();
+        }
         job.settlement.saw(step.visible);
         job.settlement.usage = self.transcoder.usage();
         let is_done = self.transcoder.is_done();
@@ -246,7 +275,7 @@ impl Passage {
 
     fn whole_end(&mut self, job: &mut Job, live: &Live) -> Next {
         let body = Bytes::from(std::mem::take(&mut self.held));
-        match whole_as_stream(&job.ask, live.leg.far, &body, job.context.clone(), job.settlement.elapsed()) {
+        match whole_as_stream(&job.ask, live.leg().far, &body, job.context.clone(), job.settlement.elapsed()) {
             Ok((preamble, answer)) => {
                 job.settlement.saw(1);
                 job.settlement.usage = answer.usage;

@@ -14,7 +14,7 @@ use domain::surface::{Dialect, Surface};
 use wire::exchange::{Ask, answer};
 
 use super::answer_error::{ServeError, respond};
-use super::forward::Forwarded;
+use super::client::Client;
 use super::job::{Job, Live};
 use super::settle::Settlement;
 use super::{Gateway, count, forward, guard, preload, read, relay};
@@ -38,9 +38,9 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot.config.endpoint, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
-            let forwarded = Forwarded::of(&request);
+            let client = Client::of(&request, &snapshot.config);
             drop(request);
-            let job = Job::new(gateway, snapshot, forwarded, request_id.clone(), ask, settlement);
+            let job = Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement);
             if job.ask.stream && job.ask.load().is_none() { stream(job).await } else { whole(job).await }
         }
         Err(error) => {
@@ -70,9 +70,8 @@ async fn read_ask(
 /// Serves an answer in one piece.
 async fn whole(mut job: Job) -> Result<HttpResponse, ServeError> {
     let served = whole_answer(&mut job).await;
-    match &served {
-        Ok(_) => job.settlement.complete(),
-        Err(error) => job.settlement.fail(error.kind()),
+    if let Err(error) = &served {
+        job.settlement.fail(error.kind());
     }
     served
 }
@@ -82,14 +81,18 @@ async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
         return count::tokens(job).await;
     }
     if let Some(response) = preload::answer(job)? {
+        job.settlement.complete();
         return Ok(response);
     }
-    let mut live = job.begin().await?;
+    let mut live = job.next_live().await?;
     loop {
         match read_answer(job, &mut live).await {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                job.complete(&mut live);
+                return Ok(response);
+            }
             Err(fault) => {
-                let error = job.call_error(&live, fault);
+                let error = job.call_error(&mut live, fault);
                 job.failed(error)?;
                 live = job.next_live().await?;
             }
@@ -100,7 +103,7 @@ async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
 /// Reads one upstream's whole answer and turns it into the client's.
 pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<HttpResponse, Fault> {
     let body = live.reply.body.collect(ANSWER_BYTES_MAX).await?;
-    let answered = answer(&job.ask, live.leg.far, &body, &job.context, job.settlement.elapsed())?;
+    let answered = answer(&job.ask, live.leg().far, &body, &job.context, job.settlement.elapsed())?;
     job.settlement.usage = answered.usage;
     let mut response = HttpResponse::Ok();
     headers(&mut response, job, Some(live));
@@ -117,7 +120,7 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
     let signs = relay::Signs::new(&job);
     let mut beginning: Beginning = Box::pin(async move {
         let mut job = job;
-        let live = job.begin().await;
+        let live = job.next_live().await;
         (job, live)
     });
     let begun = tokio::select! {
@@ -156,13 +159,18 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
 pub(super) fn headers(response: &mut HttpResponseBuilder, job: &Job, live: Option<&Live>) {
     response.insert_header(("x-request-id", job.request_id.as_str()));
     if let Some(live) = live {
-        let target = &live.leg.target;
+        let target = &live.leg().target;
         for (name, text) in [("x-airlane-upstream", &target.upstream), ("x-airlane-model", &target.model)] {
             // A model's name may hold letters that no header can.
             if let Ok(value) = HeaderValue::from_str(text) {
                 response.insert_header((name, value));
             }
         }
+    }
+    if let Some(live) = live {
+        response.insert_header(("x-airlane-reason", live.leg().reason().to_string()));
+        response.insert_header(("x-airlane-attempts", job.settlement.attempts.to_string()));
+        response.insert_header(("x-airlane-queue-ms", job.settlement.queued.as_millis().to_string()));
     }
     let queued = job.settlement.queued;
     let upstream = job.settlement.elapsed().saturating_sub(queued);

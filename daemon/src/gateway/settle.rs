@@ -49,9 +49,9 @@ pub(super) struct Settlement {
     pub(super) model: String,
     pub(super) queued: Duration,
     pub(super) usage: Usage,
-    first_piece: Option<Instant>,
+    pub(super) first_piece: Option<Instant>,
     last_piece: Option<Instant>,
-    pieces: u32,
+    pub(super) pieces: u32,
     outcome: Option<&'static str>,
 }
 

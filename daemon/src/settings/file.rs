@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use domain::config::{
-    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, UpstreamDraft,
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, RouteDraft,
+    UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -51,10 +52,17 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             enabled: table.take("enabled"),
             library: table.take_text("library"),
         }),
+        route: section(&mut root, "route", |table| RouteDraft {
+            strategy: table.take_text("strategy"),
+            client_lanes: table.take("client_lanes"),
+            mock_fallbacks: table.take("mock_fallbacks"),
+        }),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
             name: table.take_text("name"),
             models: table.take_texts("models"),
+            strategy: table.take_text("strategy"),
+            weights: table.take("weights"),
         }),
     };
     root.finish();
@@ -105,6 +113,9 @@ fn upstream(table: &mut Table<'_, '_>, dir: &Path) -> UpstreamDraft {
         first_byte_timeout_s: table.take("first_byte_timeout_s"),
         idle_timeout_s: table.take("idle_timeout_s"),
         tokens_per_s: table.take("tokens_per_s"),
+        local: table.take("local"),
+        slots: table.take("slots"),
+        one_model: table.take("one_model"),
     }
 }
 

@@ -116,8 +116,8 @@ fn the_example_is_right_and_shows_every_key() {
 
     let draft = &read.draft;
     let sections = format!(
-        "{:?}{:?}{:?}{:?}{:?}{:?}",
-        draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu
+        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+        draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu, draft.route
     );
     assert!(!sections.contains("None"), "a key is not in the example: {sections}");
     let gpu_box = format!("{:?}", draft.upstreams[0]);

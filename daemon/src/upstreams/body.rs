@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use http_body_util::{BodyExt, BodyStream};
+use hyper::body::Body as _;
 use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -22,9 +23,8 @@ pub(crate) struct ReplyBody {
     /// When the next byte must be there. The first one may take as long as the prompt is long.
     deadline: Instant,
     idle_timeout: Duration,
-    /// What [`ReplyBody::collect`] has so far: the first chunk alone, or all of them.
-    first: Bytes,
-    collected: BytesMut,
+    /// What [`ReplyBody::collect`] has so far, in the pieces in which it came.
+    collected: Vec<Bytes>,
 }
 
 enum Source {
@@ -58,7 +58,7 @@ impl ReplyBody {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));
             }
         };
-        Ok(Self { source, deadline: first_byte, idle_timeout, first: Bytes::new(), collected: BytesMut::new() })
+        Ok(Self { source, deadline: first_byte, idle_timeout, collected: Vec::new() })
     }
 
     /// A body that is made here.
@@ -66,13 +66,7 @@ impl ReplyBody {
         // Far enough: what is made here comes or ends.
         let idle_timeout = Duration::from_secs(86_400);
         let source = Source::Made(Box::pin(chunks.map(Ok)));
-        Self {
-            source,
-            deadline: Instant::now() + idle_timeout,
-            idle_timeout,
-            first: Bytes::new(),
-            collected: BytesMut::new(),
-        }
+        Self { source, deadline: Instant::now() + idle_timeout, idle_timeout, collected: Vec::new() }
     }
 
     /// The next chunk; `None` at the proper end. Waits for ever: see [`ReplyBody::deadline`]. Safe to drop and call
@@ -117,26 +111,36 @@ impl ReplyBody {
     /// # Errors
     /// It is larger than `bytes_max`, or its end never comes.
     pub(crate) async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Fault> {
+        let too_large = || Fault::NotAnAnswer(format!("its body is larger than {bytes_max} bytes"));
+        if self.source.told_bytes() > bytes_max as u64 {
+            return Err(too_large());
+        }
+        let mut length: usize = self.collected.iter().map(Bytes::len).sum();
         while let Some(chunk) = self.chunk().await? {
-            if self.collected.len() + self.first.len() + chunk.len() > bytes_max {
-                return Err(Fault::NotAnAnswer(format!("its body is larger than {bytes_max} bytes")));
+            length = length.saturating_add(chunk.len());
+            if length > bytes_max {
+                self.collected.clear();
+                return Err(too_large());
             }
-            // The usual answer comes in one chunk and is taken over without copying.
-            if self.first.is_empty() && self.collected.is_empty() {
-                self.first = chunk;
-            } else {
-                self.collected.extend_from_slice(&std::mem::take(&mut self.first));
-                self.collected.extend_from_slice(&chunk);
-            }
+            self.collected.push(chunk);
         }
-        if self.collected.is_empty() {
-            return Ok(std::mem::take(&mut self.first));
+        // The usual answer comes in one piece and is taken over without copying.
+        match std::mem::take(&mut self.collected) {
+            pieces if pieces.len() > 1 => Ok(pieces.concat().into()),
+            mut pieces => Ok(pieces.pop().unwrap_or_default()),
         }
-        Ok(self.collected.split().freeze())
     }
 }
 
 impl Source {
+    /// Bytes that are sure to come: all of them, if the upstream told its body's length.
+    fn told_bytes(&self) -> u64 {
+        match self {
+            Self::Plain(body) => body.size_hint().lower(),
+            Self::Made(_) => 0,
+        }
+    }
+
     async fn next(&mut self) -> Option<Result<Bytes, String>> {
         match self {
             Self::Plain(body) => loop {

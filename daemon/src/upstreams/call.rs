@@ -69,6 +69,13 @@ pub(crate) enum Fault {
     NotAnAnswer(String),
 }
 
+impl Fault {
+    /// A look at the upstream found that it does not answer any more.
+    pub(crate) fn gone() -> Self {
+        Self::Connect("it has stopped answering".to_owned())
+    }
+}
+
 /// What stands in the place of a secret.
 const REDACTED: &str = "[secret]";
 

@@ -29,7 +29,7 @@ pub(crate) struct Clients {
 /// The connections to one upstream.
 pub(super) struct Pool {
     /// What the pool was made for; another one is made when the config has changed.
-    upstream: Upstream,
+    made_for: Connect,
     connector: HttpsConnector<HttpConnector>,
     /// Scheme, host and port.
     origin: Uri,
@@ -38,6 +38,19 @@ pub(super) struct Pool {
     idle: Arc<Idle>,
     /// The one connection that carries all requests, where the upstream speaks HTTP/2.
     shared: Mutex<Option<http2::SendRequest<Full<Bytes>>>>,
+}
+
+/// What of an upstream its connections depend on.
+struct Connect {
+    origin: String,
+    ca_file: Option<String>,
+    timeout: Duration,
+}
+
+impl Connect {
+    fn is_of(&self, upstream: &Upstream) -> bool {
+        self.origin == upstream.origin && self.ca_file == upstream.ca_file && self.timeout == upstream.connect_timeout
+    }
 }
 
 /// Why a request got no response.
@@ -64,12 +77,16 @@ impl Clients {
     /// Its certificates cannot be read.
     pub(super) fn get(&self, upstream: &Upstream) -> Result<Arc<Pool>, String> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&upstream.name).filter(|pool| pool.upstream == *upstream) {
+        if let Some(pool) = pools.get(&upstream.name).filter(|pool| pool.made_for.is_of(upstream)) {
             return Ok(pool.clone());
         }
         let origin: Uri = format!("{}/", upstream.origin).parse().map_err(|error| format!("its address: {error}"))?;
         let pool = Arc::new(Pool {
-            upstream: upstream.clone(),
+            made_for: Connect {
+                origin: upstream.origin.clone(),
+                ca_file: upstream.ca_file.clone(),
+                timeout: upstream.connect_timeout,
+            },
             connector: connector(upstream, &self.trust)?,
             host: host(&origin)?,
             origin,
@@ -143,7 +160,7 @@ impl Pool {
                 .handshake(stream)
                 .await
                 .map_err(broken)?;
-            debug!(upstream = %self.upstream.name, "connected over HTTP/2");
+            debug!(upstream = %self.made_for.origin, "connected over HTTP/2");
             hyper::rt::Executor::execute(&TokioExecutor::new(), async move {
                 // Its end shows in the requests.
                 let _ = connection.await;
@@ -164,7 +181,7 @@ impl Pool {
 
     /// Connects within the upstream's limit, name look-up and TLS handshake included.
     async fn connect(&self) -> Result<Stream, String> {
-        let limit = self.upstream.connect_timeout;
+        let limit = self.made_for.timeout;
         match tokio::time::timeout(limit, self.connector.clone().call(self.origin.clone())).await {
             Ok(connected) => connected.map_err(|error| innermost(error.as_ref())),
             Err(_) => Err(format!("no connection within {} s", limit.as_secs())),

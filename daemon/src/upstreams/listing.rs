@@ -25,6 +25,20 @@ const LISTING_WAIT_MAX: Duration = Duration::from_secs(15);
 /// What an upstream told of its Ollama models before, by digest: weights do not change their abilities.
 pub(super) type Shown = HashMap<String, ModelInfo>;
 
+/// What llama.cpp tells of itself.
+#[derive(Deserialize)]
+struct LlamaProps {
+    default_generation_settings: LlamaSettings,
+    /// Requests that it answers at once.
+    total_slots: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct LlamaSettings {
+    /// Context of one slot.
+    n_ctx: u64,
+}
+
 impl Clients {
     /// The models of an upstream.
     ///
@@ -52,28 +66,22 @@ impl Clients {
         let mut models = wire::openai::models::decode(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
         if models.iter().any(|model| model.owned_by.as_deref() == Some("llamacpp")) {
             // Its list tells the context of the training, its properties that of a slot.
-            if let Some(context) = self.llama_context(upstream).await {
-                models.iter_mut().for_each(|model| model.context_tokens = Some(context));
+            if let Some(props) = self.llama_props(upstream).await {
+                for model in &mut models {
+                    model.context_tokens = Some(props.default_generation_settings.n_ctx);
+                    model.slots = props.total_slots.filter(|slots| *slots > 0);
+                }
             }
         }
         Ok(models)
     }
 
-    async fn llama_context(&self, upstream: &Upstream) -> Option<u64> {
-        #[derive(Deserialize)]
-        struct Props {
-            default_generation_settings: Settings,
-        }
-        #[derive(Deserialize)]
-        struct Settings {
-            n_ctx: u64,
-        }
+    async fn llama_props(&self, upstream: &Upstream) -> Option<LlamaProps> {
         // The properties stand beside /v1, not below it.
         let mut root = upstream.clone();
         root.base_path = root.base_path.strip_suffix("/v1").unwrap_or(&root.base_path).to_owned();
         let body = self.fetch(&root, "/props", None).await.ok()?;
-        let props: Props = serde_json::from_slice(&body).ok()?;
-        Some(props.default_generation_settings.n_ctx)
+        serde_json::from_slice(&body).ok()
     }
 
     async fn list_anthropic(&self, upstream: &Upstream) -> Result<Vec<ModelInfo>, Fault> {

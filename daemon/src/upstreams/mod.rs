@@ -7,7 +7,9 @@ mod connection;
 mod discovery;
 mod listing;
 mod loopback;
+mod probe;
 mod refresh;
+mod symptom;
 mod trust;
 
 pub(crate) use call::{CallError, Fault, Outbound, Reply};

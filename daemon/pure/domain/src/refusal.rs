@@ -53,10 +53,10 @@ pub enum Refusal {
         retry_after: Duration,
     },
     /// Everyone who could answer wants a pause.
-    #[error("upstream {upstream} asked for a pause, and nobody else offers this; try again in {} s", .retry_after.as_secs().max(1))]
+    #[error("{cause}; nobody else offers this, and it is left alone for as long as it asked for")]
     RateLimited {
-        /// The one whose pause ends first.
-        upstream: String,
+        /// The words of the one whose pause ends first.
+        cause: String,
         /// When to come back.
         retry_after: Duration,
     },

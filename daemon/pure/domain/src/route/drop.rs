@@ -132,12 +132,11 @@ pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
 /// The refusal where nothing is left.
 pub(super) fn refusal(asked: &Asked<'_>, model: &str, dropped: &[Dropped]) -> Refusal {
     let paused = dropped.iter().filter_map(|dropped| match &dropped.why {
-        Why::Health { until, .. } => Some((*until, &dropped.target.upstream)),
+        Why::Health { until, cause, .. } => Some((*until, cause)),
         _ => None,
     });
-    if let Some((until, upstream)) = paused.min() {
-        let retry_after = until.since(asked.now);
-        return Refusal::RateLimited { upstream: upstream.clone(), retry_after };
+    if let Some((until, cause)) = paused.min() {
+        return Refusal::RateLimited { cause: cause.clone(), retry_after: until.since(asked.now) };
     }
     let contexts = dropped.iter().filter_map(|dropped| match dropped.why {
         Why::TooLong { context_tokens } => Some(context_tokens),

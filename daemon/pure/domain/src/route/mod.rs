@@ -2,6 +2,7 @@
 
 mod candidates;
 mod drop;
+mod reason;
 mod score;
 mod strategy;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::surface::Surface;
 
 pub use candidates::{AUTO, CLOUD, LOCAL, is_virtual};
 pub use drop::{Dropped, Why};
+pub use reason::Reason;
 pub use score::Score;
 pub use strategy::Strategy;
 pub use wish::{Mark, Needs, Provider, Wish};

@@ -1,6 +1,7 @@
 //! What of a request matters for its route.
 
 use super::strategy::Strategy;
+use crate::config::Config;
 
 /// What a client asks for, as far as it decides where the request goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +62,14 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Forgets names that are no upstreams of ours: they are meant for whoever comes behind, like OpenRouter.
+    pub fn keep_known(&mut self, config: &Config) {
+        let is_known = |name: &String| config.upstreams.iter().any(|known| known.name.eq_ignore_ascii_case(name));
+        for names in [&mut self.order, &mut self.only, &mut self.ignore] {
+            names.retain(is_known);
+        }
+    }
+
     /// The position of an upstream in `order`; those that are not in it come last.
     pub(super) fn position(&self, upstream: &str) -> usize {
         self.order.iter().position(|name| name.eq_ignore_ascii_case(upstream)).unwrap_or(usize::MAX)

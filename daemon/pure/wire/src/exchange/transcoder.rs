@@ -200,6 +200,18 @@ impl Transcoder {
         out.into()
     }
 
+    /// A sign of life that says something, where the dialect has room for it: in a comment of the event stream.
+    #[must_use]
+    pub fn heartbeat_saying(&mut self, text: &str) -> Bytes {
+        let heartbeat = self.heartbeat();
+        if self.near.dialect() == Dialect::Ollama {
+            return heartbeat;
+        }
+        // A comment ends with its line.
+        let text = text.replace(['\r', '\n'], " ");
+        [format!(": {text}\n\n").as_bytes(), &heartbeat].concat().into()
+    }
+
     /// Ends the client's stream with an error event of its dialect.
     #[must_use]
     pub fn fail(&mut self, error: &ErrorBody) -> Bytes {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::catalogue::{Capabilities, Listed, ModelInfo};
+use domain::catalogue::{Capabilities, Listed, ModelInfo, Price};
 use serde_json::{Map, Value, json};
 
 use super::extra::put;
@@ -55,6 +55,8 @@ fn info(entry: &Value) -> Option<ModelInfo> {
             .or_else(|| count(entry, "/meta/n_params").filter(|number| *number > 0).map(parameter_size)),
         quantization: ["quantization", "/details/quantization_level"].into_iter().find_map(|at| text(entry, at)),
         loaded: loaded(entry),
+        slots: None,
+        price: price(entry),
         id,
     })
 }
@@ -70,6 +72,17 @@ fn text(entry: &Value, at: &str) -> Option<String> {
 
 fn count(entry: &Value, at: &str) -> Option<u64> {
     member(entry, at).and_then(loose::count)
+}
+
+/// OpenRouter's `pricing`: texts of US dollars per token.
+fn price(entry: &Value) -> Option<Price> {
+    let micros = |at: &str| {
+        let dollars: f64 = member(entry, at)?.as_str()?.parse().ok()?;
+        // A price of a dollar per token or below nothing ("ask the provider") is none.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1e12")]
+        (0.0..1.0).contains(&dollars).then_some((dollars * 1e12).round() as u64)
+    };
+    Some(Price { prompt_micros: micros("/pricing/prompt")?, output_micros: micros("/pricing/completion")? })
 }
 
 /// The first of `places` with a count above zero; 0 means unknown.

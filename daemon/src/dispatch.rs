@@ -1,0 +1,252 @@
+//! The house's traffic as it is: holds the decisions' state, lets those that wait go, and gives each call its slot.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::catalogue::{Catalogue, ModelInfo, Target};
+use domain::config::Config;
+use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
+use domain::health::Symptom;
+use domain::moment::Moment;
+use domain::refusal::Refusal;
+use domain::route::Route;
+use domain::upstream::Upstream;
+use tokio::sync::{Notify, oneshot};
+
+use crate::live::{Live, Snapshot};
+use crate::metrics::Metrics;
+
+/// Lets requests in, one decision at a time. Its lock is held for a decision, never across an `await`.
+pub(crate) struct Dispatcher {
+    state: Mutex<State>,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    dispatch: Dispatch,
+    /// Who is to be told, by ticket.
+    waiting: HashMap<u64, oneshot::Sender<Result<Slot, Refusal>>>,
+    /// Calls in progress, to be cut when their upstream is gone.
+    calls: HashMap<u64, (String, Arc<Notify>)>,
+}
+
+/// Leave to call a place. Dropping it gives the place back.
+pub(crate) struct Slot {
+    dispatcher: Arc<Dispatcher>,
+    grant: Grant,
+    outcome: Outcome,
+    began: Instant,
+    cut: Arc<Notify>,
+}
+
+/// One that waits. Dropping it leaves the queue.
+struct Waiting<'a> {
+    dispatcher: &'a Dispatcher,
+    ticket: u64,
+}
+
+/// How often those that wait are looked at even though nothing happened: pauses end, and models may be swapped.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl Dispatcher {
+    pub(crate) fn new(live: Arc<Live>, metrics: Arc<Metrics>) -> Self {
+        Self { state: Mutex::default(), live, metrics, started: Instant::now() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time of a decision.
+    pub(crate) fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
+    }
+
+    /// Waits for a place that may be called. `waits` is told the ticket as soon as there is one.
+    ///
+    /// # Errors
+    /// Nobody can serve it, too many wait already, or the wait is over.
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        entry: Entry,
+        snapshot: &Snapshot,
+        waits: impl FnOnce(u64),
+    ) -> Result<Slot, Refusal> {
+        let (config, house) = (&snapshot.config, house(&snapshot.config, &snapshot.catalogue));
+        let (ticket, receiver) = {
+            let mut state = self.lock();
+            match state.dispatch.enter(entry, house, self.now())? {
+                Entered::Go(grant) => return Ok(self.slot(&mut state, grant)),
+                Entered::Wait(ticket) => {
+                    let (sender, receiver) = oneshot::channel();
+                    state.waiting.insert(ticket, sender);
+                    (ticket, receiver)
+                }
+            }
+        };
+        waits(ticket);
+        let _waiting = Waiting::new(self, ticket);
+        match tokio::time::timeout(config.endpoint.queue_wait, receiver).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(self.busy(config)),
+        }
+    }
+
+    fn busy(&self, config: &Config) -> Refusal {
+        let state = self.lock();
+        let retry_after = state.dispatch.owed_max(self.now());
+        Refusal::Busy { running: state.dispatch.running(), waited_s: config.endpoint.queue_wait.as_secs(), retry_after }
+    }
+
+    /// The decision for an entry, without acting on it.
+    ///
+    /// # Errors
+    /// Nobody can serve it.
+    pub(crate) fn choose(&self, entry: &Entry, snapshot: &Snapshot) -> Result<Route, Refusal> {
+        self.lock().dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
+    }
+
+    /// How many go before a ticket.
+    pub(crate) fn ahead(&self, ticket: u64) -> Option<usize> {
+        self.lock().dispatch.ahead(ticket, self.now())
+    }
+
+    fn slot(self: &Arc<Self>, state: &mut State, grant: Grant) -> Slot {
+        let cut = Arc::new(Notify::new());
+        state.calls.insert(grant.id, (grant.leg.target.upstream.clone(), cut.clone()));
+        self.metrics.in_flight.inc();
+        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Left, began: Instant::now(), cut }
+    }
+
+    /// Lets go whoever may.
+    fn wake(self: &Arc<Self>) {
+        let snapshot = self.live.now();
+        let woken: Vec<_> = {
+            let mut state = self.lock();
+            let woken = state.dispatch.wake(house(&snapshot.config, &snapshot.catalogue), self.now());
+            let told = woken.into_iter().map(|woken| {
+                let result = woken.result.map(|grant| self.slot(&mut state, grant));
+                (state.waiting.remove(&woken.ticket), result)
+            });
+            told.collect()
+        };
+        // Who has left meanwhile gives its slot back when it is dropped here, without the lock.
+        for (sender, result) in woken {
+            if let Some(sender) = sender {
+                drop(sender.send(result));
+            }
+        }
+    }
+
+    /// Looks at those that wait from time to time, for ever.
+    pub(crate) async fn keep_looking(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if self.lock().dispatch.waiting() > 0 {
+                self.wake();
+            }
+        }
+    }
+
+    /// What an upstream told of one of its models.
+    pub(crate) fn told(&self, upstream: &Upstream, model: &ModelInfo) {
+        let target = Target { upstream: upstream.name.clone(), model: model.id.clone() };
+        self.lock().dispatch.told(&target, upstream.slots.or(model.slots), model.loaded, upstream.local);
+    }
+
+    /// How a look at an upstream ended.
+    pub(crate) fn probed(self: &Arc<Self>, upstream: &str, result: Result<(), (Symptom, String)>) {
+        let is_gone = matches!(result, Err((Symptom::Unreachable, _)));
+        let mut state = self.lock();
+        state.dispatch.probed(upstream, result, self.now());
+        if is_gone {
+            // Those that have seen nothing yet try elsewhere; the others see their stream break.
+            state.calls.values().filter(|(name, _)| name == upstream).for_each(|(_, cut)| cut.notify_one());
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// How busy a machine's GPUs are with the work of others.
+    pub(crate) fn pressed(&self, upstream: &str, pressure: u8) {
+        let mut state = self.lock();
+        state.dispatch.places.site_mut(upstream, domain::dispatch::seed(upstream, "")).pressure = pressure;
+    }
+
+    /// Calls that an upstream works on.
+    pub(crate) fn calls_at(&self, upstream: &str) -> usize {
+        self.lock().calls.values().filter(|(name, _)| name == upstream).count()
+    }
+
+    /// Reads the state as it is.
+    pub(crate) fn with<T>(&self, read: impl FnOnce(&Dispatch, Moment) -> T) -> T {
+        read(&self.lock().dispatch, self.now())
+    }
+}
+
+fn house<'a>(config: &'a Config, catalogue: &'a Catalogue) -> House<'a> {
+    House { config, catalogue }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(dispatcher: &'a Dispatcher, ticket: u64) -> Self {
+        dispatcher.metrics.waiting.inc();
+        Self { dispatcher, ticket }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.dispatcher.metrics.waiting.dec();
+        let mut state = self.dispatcher.lock();
+        state.dispatch.leave(self.ticket);
+        // With the lock held only the sender goes; a slot that was sent lies with the receiver.
+        state.waiting.remove(&self.ticket);
+    }
+}
+
+impl Slot {
+    /// Where to call, and why there.
+    pub(crate) const fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// When it was given.
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Notes how the call ended; without it, the client has left.
+    pub(crate) fn note(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// The first token has come.
+    pub(crate) fn first_token(&self) {
+        let now = self.dispatcher.now();
+        self.dispatcher.lock().dispatch.first_token(&self.grant, now);
+    }
+
+    /// Resolves when the upstream is found to be gone.
+    pub(crate) async fn cut(&self) {
+        self.cut.notified().await;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Left);
+        {
+            let now = self.dispatcher.now();
+            let mut state = self.dispatcher.lock();
+            state.calls.remove(&self.grant.id);
+            state.dispatch.ended(&self.grant, outcome, now);
+        }
+        self.dispatcher.metrics.in_flight.dec();
+        self.dispatcher.wake();
+    }
+}
