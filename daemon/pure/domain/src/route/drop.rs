@@ -48,6 +48,18 @@ pub enum Why {
     },
 }
 
+impl Why {
+    /// Until when it is held, and in which words.
+    fn pause(&self) -> Option<(Moment, &str)> {
+        if let Self::Health { until, cause, .. } = self { Some((*until, cause)) } else { None }
+    }
+
+    /// The context that is too small.
+    const fn context_tokens(&self) -> Option<u64> {
+        if let Self::TooLong { context_tokens } = self { Some(*context_tokens) } else { None }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,18 +143,10 @@ pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
 
 /// The refusal where nothing is left.
 pub(super) fn refusal(asked: &Asked<'_>, model: &str, dropped: &[Dropped]) -> Refusal {
-    let paused = dropped.iter().filter_map(|dropped| match &dropped.why {
-        Why::Health { until, cause, .. } => Some((*until, cause)),
-        _ => None,
-    });
-    if let Some((until, cause)) = paused.min() {
-        return Refusal::RateLimited { cause: cause.clone(), retry_after: until.since(asked.now) };
+    if let Some((until, cause)) = dropped.iter().filter_map(|dropped| dropped.why.pause()).min() {
+        return Refusal::RateLimited { cause: cause.to_owned(), retry_after: until.since(asked.now) };
     }
-    let contexts = dropped.iter().filter_map(|dropped| match dropped.why {
-        Why::TooLong { context_tokens } => Some(context_tokens),
-        _ => None,
-    });
-    if let Some(context_tokens) = contexts.max() {
+    if let Some(context_tokens) = dropped.iter().filter_map(|dropped| dropped.why.context_tokens()).max() {
         let prompt_tokens = asked.wish.prompt_tokens;
         return Refusal::TooLong { model: model.to_owned(), prompt_tokens, context_tokens };
     }
