@@ -11,3 +11,4 @@ pub mod nvml;
 pub mod programs;
 mod setup;
 pub mod sockets;
+pub mod traffic;

@@ -1,0 +1,75 @@
+//! A house played in simulated time: nodes with a truth of their own, requests from a seed, and policies that bring the
+//! two together. The dispatcher sees what it sees in a real house, and nothing of the truth.
+//!
+//! Everything is deterministic: the same scenario and seed give the same figures to the last digit.
+
+mod auto;
+mod cache;
+mod chance;
+mod load;
+mod node;
+mod oracle;
+mod record;
+mod scenario;
+mod simple;
+mod world;
+
+pub use auto::Auto;
+pub use chance::Chance;
+pub use load::{Request, Shape};
+pub use node::{Change, Spec};
+pub use record::{Record, Summary};
+pub use scenario::{Scenario, mixed, scenarios};
+pub use world::{Policy, World, play};
+
+use oracle::Oracle;
+use simple::{Rule, Simple};
+
+/// A point in simulated time, in nanoseconds.
+pub type Nanos = u64;
+
+/// The policies that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Airlane's dispatcher.
+    Auto,
+    /// Any node that is not known to be down.
+    Random,
+    /// One after another.
+    RoundRobin,
+    /// The node with the fewest requests.
+    LeastConnections,
+    /// The node with the truly earliest first token.
+    Oracle,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Random, Self::RoundRobin, Self::LeastConnections, Self::Oracle];
+
+    /// The name in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Random => "random",
+            Self::RoundRobin => "round-robin",
+            Self::LeastConnections => "least-conn",
+            Self::Oracle => "oracle",
+        }
+    }
+}
+
+/// Plays a scenario under a policy.
+#[must_use]
+pub fn run(scenario: &Scenario, kind: Kind) -> Summary {
+    let mut world = World::new(scenario);
+    match kind {
+        Kind::Auto => play(&mut world, &mut Auto::new(scenario)),
+        Kind::Random => play(&mut world, &mut Simple::new(scenario, Rule::Random)),
+        Kind::RoundRobin => play(&mut world, &mut Simple::new(scenario, Rule::RoundRobin)),
+        Kind::LeastConnections => play(&mut world, &mut Simple::new(scenario, Rule::LeastConnections)),
+        Kind::Oracle => play(&mut world, &mut Oracle::new(scenario)),
+    }
+    Summary::of(&world)
+}
