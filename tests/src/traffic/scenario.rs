@@ -54,7 +54,7 @@ pub fn scenarios(count: usize, seed: u64) -> Vec<Scenario> {
         make("long prompts", three(), Shape { long: 0.15, ..shape }),
         make("lanes, bulk floods", three(), Shape { lanes: [0.2, 0.2, 0.6], load: 0.9, ..shape }),
         make("model swaps", one_model(three()), Shape { models: 3, load: 0.5, ..shape }),
-        make("a node dies", with_changes(three(), 0, &deaths()), Shape { load: 0.5, ..shape }),
+        make("a node dies", with_changes(three(), 1, &deaths()), Shape { load: 0.6, ..shape }),
         make("a game starts", with_changes(three(), 0, &games()), Shape { load: 0.5, ..shape }),
         mixed(count, seed),
         make("1,000 nodes", many(1_000, seed), shape),
@@ -91,7 +91,7 @@ fn with_changes(mut nodes: Vec<Spec>, node: usize, changes: &[(Nanos, Change)]) 
 }
 
 /// Three unequal nodes with an 8B model: a big card, a middling one, and a small computer. Speeds are of the order that
-/// llama.cpp's own bench gives for an RTX 4090, an RTX 3060 and an Apple M2.
+/// llama.cpp's own bench gives for an RTX 4090 with long contexts, an RTX 3080 and an Apple M2 Pro.
 fn three() -> Vec<Spec> {
     let node = |name: &str, slots, [prefill_per_s, decode_per_s, contention, load_s]: [f64; 4], cache_tokens| Spec {
         name: name.to_owned(),
@@ -105,9 +105,9 @@ fn three() -> Vec<Spec> {
         changes: Vec::new(),
     };
     vec![
-        node("big", 8, [5_000.0, 100.0, 0.06, 4.0], 120_000),
-        node("middle", 4, [1_800.0, 45.0, 0.12, 8.0], 60_000),
-        node("small", 2, [450.0, 20.0, 0.2, 15.0], 30_000),
+        node("big", 8, [4_000.0, 80.0, 0.08, 4.0], 120_000),
+        node("middle", 4, [2_000.0, 50.0, 0.10, 6.0], 80_000),
+        node("small", 3, [700.0, 25.0, 0.15, 10.0], 40_000),
     ]
 }
 

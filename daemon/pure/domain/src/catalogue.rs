@@ -115,6 +115,8 @@ pub struct Catalogue {
     names: HashMap<String, Vec<Target>>,
     /// Upstreams whose list is known.
     known: Vec<String>,
+    /// What is known of each model at each upstream.
+    infos: HashMap<Target, ModelInfo>,
 }
 
 impl Catalogue {
@@ -137,6 +139,7 @@ impl Catalogue {
             let qualified = format!("{}/{}", offer.upstream, offer.info.id);
             let id = if unique && !clash && !offer.named_only { offer.info.id.clone() } else { qualified.clone() };
             let target = Target { upstream: offer.upstream.to_owned(), model: offer.info.id.clone() };
+            catalogue.infos.entry(target.clone()).or_insert_with(|| offer.info.clone());
             catalogue.listed.push(Listed { id, upstream: offer.upstream.to_owned(), info: offer.info.clone() });
             // The loopback is reached under its own name only, so that nobody lands there by chance.
             if !offer.named_only {
@@ -190,8 +193,7 @@ impl Catalogue {
     /// What is known of a model at an upstream.
     #[must_use]
     pub fn info(&self, target: &Target) -> Option<&ModelInfo> {
-        let at = |listed: &&Listed| listed.upstream == target.upstream && listed.info.id == target.model;
-        self.listed.iter().find(at).map(|listed| &listed.info)
+        self.infos.get(target)
     }
 
     /// Where a name leads, in the order in which to try; empty if nowhere.

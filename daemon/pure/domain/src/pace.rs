@@ -17,12 +17,27 @@ pub struct Measured {
     pub was_cold: bool,
 }
 
+/// What was around a call that was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Around {
+    /// How long everything took there, in percent of what it takes on a place that is free and cool. Predictions reckon
+    /// with company, foreign load and heat anew, so what is learned is the speed without them.
+    pub slow_percent: u32,
+    /// Other prompts were being read when it began: the first token waited for them, and tells no speed.
+    pub in_company: bool,
+}
+
+impl Around {
+    /// Nothing.
+    pub const NOTHING: Self = Self { slow_percent: 100, in_company: false };
+}
+
 /// Smoothed speeds of one model at one place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pace {
     /// Prompt tokens read a second.
     pub prefill_per_s: f64,
-    /// Tokens generated a second, for one request among those that run beside it.
+    /// Tokens generated a second for a request that is alone.
     pub decode_per_s: f64,
     /// Length of an answer, in tokens.
     pub output_tokens: f64,
@@ -69,7 +84,8 @@ impl Pace {
     }
 
     /// Learns from an answer.
-    pub fn note(&mut self, measured: &Measured) {
+    pub fn note(&mut self, measured: &Measured, around: Around) {
+        let slow = f64::from(around.slow_percent.max(100)) / 100.0;
         // The first answers of a place weigh more than guesses do.
         let weight = WEIGHT.max(1.0 / (self.answers as f64 + 1.0));
         let blend = |old: &mut f64, new: f64| *old += (new - *old) * weight;
@@ -82,12 +98,12 @@ impl Pace {
             return;
         }
         self.note_first_token(first, weight);
-        if measured.prompt_tokens >= PREFILL_TOKENS_MIN && !first.is_zero() {
-            blend(&mut self.prefill_per_s, measured.prompt_tokens as f64 / first.as_secs_f64());
+        if measured.prompt_tokens >= PREFILL_TOKENS_MIN && !first.is_zero() && !around.in_company {
+            blend(&mut self.prefill_per_s, measured.prompt_tokens as f64 * slow / first.as_secs_f64());
         }
         let generating = measured.total.saturating_sub(first);
         if measured.output_tokens >= DECODE_TOKENS_MIN && !generating.is_zero() {
-            blend(&mut self.decode_per_s, (measured.output_tokens - 1) as f64 / generating.as_secs_f64());
+            blend(&mut self.decode_per_s, (measured.output_tokens - 1) as f64 * slow / generating.as_secs_f64());
         }
     }
 
@@ -135,7 +151,7 @@ mod tests {
     fn speeds_are_learned() {
         let mut pace = Pace::local();
         for _ in 0..40 {
-            pace.note(&answer(1_000, 101, 500, 2_500));
+            pace.note(&answer(1_000, 101, 500, 2_500), Around::NOTHING);
         }
         assert!((pace.prefill_per_s - 2_000.0).abs() < 10.0, "{pace:?}");
         assert!((pace.decode_per_s - 50.0).abs() < 1.0, "{pace:?}");
@@ -146,16 +162,27 @@ mod tests {
     #[test]
     fn short_ones_and_whole_ones_tell_no_speed() {
         let mut pace = Pace::local();
-        pace.note(&answer(10, 2, 500, 2_500));
-        pace.note(&Measured { first_token: None, ..answer(1_000, 100, 0, 10) });
+        pace.note(&answer(10, 2, 500, 2_500), Around::NOTHING);
+        pace.note(&Measured { first_token: None, ..answer(1_000, 100, 0, 10) }, Around::NOTHING);
         let guess = Pace::local();
         assert_eq!((pace.prefill_per_s, pace.decode_per_s), (guess.prefill_per_s, guess.decode_per_s));
     }
 
     #[test]
+    fn what_is_around_is_taken_out() {
+        let mut pace = Pace::local();
+        for _ in 0..40 {
+            pace.note(&answer(1_000, 101, 1_000, 5_000), Around { slow_percent: 200, in_company: false });
+            pace.note(&answer(1_000, 101, 9_000, 11_000), Around { slow_percent: 100, in_company: true });
+        }
+        assert!((pace.prefill_per_s - 2_000.0).abs() < 10.0, "{pace:?}");
+        assert!((pace.decode_per_s - 50.0).abs() < 1.0, "{pace:?}");
+    }
+
+    #[test]
     fn a_cold_start_tells_the_load_only() {
         let mut pace = Pace::local();
-        pace.note(&Measured { was_cold: true, ..answer(1_000, 100, 60_000, 61_000) });
+        pace.note(&Measured { was_cold: true, ..answer(1_000, 100, 60_000, 61_000) }, Around::NOTHING);
         assert_eq!(pace.load, Duration::from_secs(20));
         assert_eq!(pace.prefill_per_s, Pace::local().prefill_per_s);
     }
@@ -165,7 +192,7 @@ mod tests {
         let mut pace = Pace::local();
         for number in 0..20_000_u64 {
             // Uniform from 0 to 999 ms in a shuffled order: the 95th percentile is 950 ms.
-            pace.note(&answer(10, 2, number * 7_919 % 1_000, 2_000));
+            pace.note(&answer(10, 2, number * 7_919 % 1_000, 2_000), Around::NOTHING);
         }
         let p95 = pace.first_token_p95.as_millis();
         assert!((880..=1_000).contains(&p95), "{p95}");
@@ -176,7 +203,7 @@ mod tests {
         fn no_answer_breaks_it(answers in prop::collection::vec((any::<u64>(), any::<u64>(), 0..u64::MAX / 2_000_000, any::<u64>(), any::<bool>()), 0..50)) {
             let mut pace = Pace::cloud();
             for (prompt, output, first, total, was_cold) in answers {
-                pace.note(&Measured { was_cold, ..answer(prompt, output, first, total) });
+                pace.note(&Measured { was_cold, ..answer(prompt, output, first, total) }, Around::NOTHING);
                 prop_assert!(pace.prefill_per_s.is_finite() && pace.prefill_per_s >= 0.0);
                 prop_assert!(pace.decode_per_s.is_finite() && pace.decode_per_s >= 0.0);
                 prop_assert!(pace.prefill(u64::MAX) <= Duration::from_secs(86_400));

@@ -25,7 +25,23 @@ pub struct Site {
     pub pressure: u8,
     /// It slows its GPUs down because of their heat.
     pub throttled: bool,
+    /// The model that we called there last; one that holds a single model in memory holds this one.
+    pub held: Option<HeldModel>,
 }
+
+/// A model in the memory of a server that holds one at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldModel {
+    /// Which.
+    pub model: String,
+    /// When it was called for.
+    pub since: Moment,
+}
+
+/// A model that was just loaded stays at least this long, whatever is asked for.
+pub const MODEL_DWELL: Duration = Duration::from_secs(3);
+/// Whoever has waited this long for another model gets it, however many wait for the one that is loaded.
+pub const MODEL_STARVED_AFTER: Duration = Duration::from_secs(15);
 
 /// One model at one upstream.
 #[derive(Debug, Clone)]
@@ -47,7 +63,7 @@ pub struct Place {
 }
 
 /// A request in progress, as it was predicted when it began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Running {
     /// Its number.
     pub id: u64,
@@ -55,6 +71,10 @@ pub struct Running {
     pub first_token: Moment,
     /// When its answer will be complete.
     pub end: Moment,
+    /// Its first token has come.
+    pub is_read: bool,
+    /// Other prompts were being read when it began, so that its own time tells no speed.
+    pub in_company: bool,
 }
 
 impl Place {
@@ -84,10 +104,33 @@ impl Place {
         self.running.iter().map(|running| running.end.since(now)).sum()
     }
 
-    /// Prompts that it still has to read. Engines read one at a time, whatever they generate meanwhile.
+    /// Until it has read the prompts that it has. Engines read one at a time, whatever they generate meanwhile, so each
+    /// prediction stands behind the one before it.
     #[must_use]
     pub fn unread(&self, now: Moment) -> Duration {
-        self.running.iter().map(|running| running.first_token.since(now)).sum()
+        self.running.iter().map(|running| running.first_token.since(now)).max().unwrap_or_default()
+    }
+
+    /// Until a newcomer of this lane gets a slot: those that wait before it fill up the slots as these become free.
+    #[must_use]
+    pub fn slot_free(&self, lane: Lane, now: Moment) -> Duration {
+        let Some(slots) = self.slots.filter(|slots| self.running.len() >= *slots as usize) else {
+            return Duration::ZERO;
+        };
+        let mut left: Vec<Duration> = self.running.iter().map(|running| running.end.since(now)).collect();
+        left.sort_unstable();
+        // More may run than there are slots, after the owner lowered them: the first of these free none.
+        let left = left.split_off(left.len().saturating_sub(slots.max(1) as usize));
+        fill(&left, self.ahead(lane))
+    }
+
+    /// Until it needs its model no longer: those that it works on are through, and those that wait for it, as far as
+    /// they go before others ([`MODEL_STARVED_AFTER`]).
+    #[must_use]
+    pub fn drained(&self, lane: Lane, now: Moment) -> Duration {
+        let running = self.running.iter().map(|running| running.end.since(now)).max().unwrap_or_default();
+        let waiting = self.ahead(lane) / self.slots.unwrap_or(1).max(1);
+        running + waiting.min(MODEL_STARVED_AFTER)
     }
 
     /// Work of those that wait for it and would go before a newcomer of this lane.
@@ -95,6 +138,21 @@ impl Place {
     pub fn ahead(&self, lane: Lane) -> Duration {
         self.waiting.iter().take(lane as usize + 1).sum()
     }
+}
+
+/// Until a slot is free: when all have been filled up to one level with this work, each from the time at which it
+/// becomes free. `left` is sorted.
+fn fill(left: &[Duration], work: Duration) -> Duration {
+    let mut sum = work;
+    let mut level = Duration::ZERO;
+    for (slots, free) in (0_u32..).zip(left) {
+        if slots > 0 && level <= *free {
+            break;
+        }
+        sum += *free;
+        level = sum / (slots + 1);
+    }
+    level
 }
 
 impl Places {
@@ -143,6 +201,11 @@ impl Places {
         self.sites.iter().map(|(name, site)| (name.as_str(), site))
     }
 
+    /// Counts those that wait anew, from none.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.places.values_mut().for_each(|place| place.waiting = [Duration::ZERO; 3]);
+    }
+
     /// Forgets what is no longer offered, as far as nothing runs there.
     pub fn retain(&mut self, mut keep: impl FnMut(&Target) -> bool) {
         self.places.retain(|target, place| !place.running.is_empty() || keep(target));
@@ -171,4 +234,24 @@ pub struct Held<'a> {
     pub cause: &'a str,
     /// When it is tried again.
     pub until: Moment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_fills_up_the_slots_that_are_free_first() {
+        let seconds = |numbers: &[u64]| numbers.iter().map(|number| Duration::from_secs(*number)).collect::<Vec<_>>();
+        for (left, work, level) in [
+            (&[2, 5, 9][..], 0, 2),
+            (&[2, 5, 9], 3, 5),
+            (&[2, 5, 9], 5, 6),
+            (&[2, 5, 9], 14, 10),
+            (&[0, 0], 8, 4),
+            (&[], 5, 0),
+        ] {
+            assert_eq!(fill(&seconds(left), Duration::from_secs(work)), Duration::from_secs(level), "{left:?} {work}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ use crate::surface::Surface;
 pub use outcome::Outcome;
 
 use fair::Shares;
-use swap::Swaps;
+use swap::Wanted;
 use ticket::Ticket;
 
 /// The state of the house's traffic.
@@ -39,7 +39,6 @@ pub struct Dispatch {
     /// Those that wait, in the order in which they came.
     waiting: Vec<Ticket>,
     shares: Shares,
-    swaps: Swaps,
     /// Requests that are being served.
     running: usize,
     last_id: u64,
@@ -113,15 +112,16 @@ impl Dispatch {
     pub fn enter(&mut self, entry: Entry, house: House<'_>, now: Moment) -> Result<Entered, Refusal> {
         let route = self.choose(&entry, house, now)?;
         // Who came before goes before: a newcomer passes those that wait only where they do not want to go.
-        if let Some(leg) = self.leg_with_room(&entry, &route, house, now) {
+        let wanted = Wanted::new(house.config, &self.waiting);
+        if let Some(leg) = self.leg_with_room(&entry, &route, &wanted, house, now) {
             let start = self.shares.start(&entry.client, tokens(&entry));
-            return Ok(Entered::Go(self.grant(&entry, leg, start, now)));
+            return Ok(Entered::Go(self.grant(&entry, leg, start, house, now)));
         }
         self.check_bounds(&route, house)?;
         self.last_id += 1;
         let start = self.shares.start(&entry.client, tokens(&entry));
         let ticket = Ticket::new(self.last_id, entry, start, &route);
-        self.account(&ticket, true);
+        account(&mut self.places, &ticket, true);
         self.waiting.push(ticket);
         Ok(Entered::Wait(self.last_id))
     }
@@ -130,7 +130,7 @@ impl Dispatch {
     pub fn leave(&mut self, ticket: u64) {
         if let Some(position) = self.waiting.iter().position(|waiting| waiting.id == ticket) {
             let ticket = self.waiting.remove(position);
-            self.account(&ticket, false);
+            account(&mut self.places, &ticket, false);
         }
     }
 
@@ -159,47 +159,59 @@ impl Dispatch {
         if self.waiting.is_empty() {
             return woken;
         }
+        let wanted = Wanted::new(house.config, &self.waiting);
         let mut order: Vec<(ticket::Order, u64)> =
             self.waiting.iter().map(|ticket| (ticket.order(now), ticket.id)).collect();
         order.sort_unstable();
+        // Each one's wait is the work of those before it, so that is added up along the way.
+        self.places.forget_waiting();
         let mut decisions = 0;
         for (_, id) in order {
-            if decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent {
-                break;
-            }
-            let Some(position) = self.waiting.iter().position(|ticket| ticket.id == id) else { continue };
-            let Some(ticket) = self.waiting.get(position) else { continue };
-            let is_stale = now.since(ticket.chosen) >= ticket::STALE_AFTER;
-            if !is_stale && !ticket.targets.iter().any(|target| self.has_room(target, &ticket.entry, house, now)) {
-                continue;
-            }
-            decisions += 1;
-            if let Some(result) = self.decide(position, house, now) {
-                woken.push(Woken { ticket: id, result });
+            // They are kept in the order of their numbers.
+            let Ok(position) = self.waiting.binary_search_by_key(&id, |ticket| ticket.id) else { continue };
+            let is_over = decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent;
+            if !is_over && self.is_due(position, &wanted, now) {
+                decisions += 1;
+                if let Some(result) = self.decide(position, &wanted, house, now) {
+                    woken.push(Woken { ticket: id, result });
+                }
+            } else {
+                account(&mut self.places, &self.waiting[position], true);
             }
         }
         woken
     }
 
+    /// Whether something may have changed for one that waits.
+    fn is_due(&self, position: usize, wanted: &Wanted<'_>, now: Moment) -> bool {
+        let Some(ticket) = self.waiting.get(position) else { return false };
+        now.since(ticket.chosen) >= ticket::STALE_AFTER
+            || ticket.targets.iter().any(|target| self.has_room(target, &ticket.entry, wanted, now))
+    }
+
     /// Decides again on one that waits; `None` if it goes on waiting.
-    fn decide(&mut self, position: usize, house: House<'_>, now: Moment) -> Option<Result<Grant, Refusal>> {
-        let ticket = self.waiting.get(position)?.clone();
-        // Its own work must not stand before it.
-        self.account(&ticket, false);
+    fn decide(
+        &mut self,
+        position: usize,
+        wanted: &Wanted<'_>,
+        house: House<'_>,
+        now: Moment,
+    ) -> Option<Result<Grant, Refusal>> {
+        let ticket = self.waiting.get(position)?;
         let route = self.choose(&ticket.entry, house, now);
         let leg = match &route {
-            Ok(route) => self.leg_with_room(&ticket.entry, route, house, now),
+            Ok(route) => self.leg_with_room(&ticket.entry, route, wanted, house, now),
             Err(_) => None,
         };
         match (route, leg) {
             (Ok(_), Some(leg)) => {
-                self.waiting.remove(position);
-                Some(Ok(self.grant(&ticket.entry, leg, ticket.start, now)))
+                let ticket = self.waiting.remove(position);
+                Some(Ok(self.grant(&ticket.entry, leg, ticket.start, house, now)))
             }
             (Ok(route), None) => {
-                let renewed = ticket.renewed(&route, now);
-                self.account(&renewed, true);
-                *self.waiting.get_mut(position)? = renewed;
+                let ticket = self.waiting.get_mut(position)?;
+                ticket.renew(&route, now);
+                account(&mut self.places, ticket, true);
                 None
             }
             (Err(refusal), _) => {
@@ -228,12 +240,19 @@ impl Dispatch {
     }
 
     /// The place to go to at once, if there is one.
-    fn leg_with_room(&self, entry: &Entry, route: &Route, house: House<'_>, now: Moment) -> Option<Leg> {
+    fn leg_with_room(
+        &self,
+        entry: &Entry,
+        route: &Route,
+        wanted: &Wanted<'_>,
+        house: House<'_>,
+        now: Moment,
+    ) -> Option<Leg> {
         if self.running >= house.config.endpoint.max_concurrent {
             return None;
         }
         let first = route.legs.first()?;
-        let free = |leg: &&Leg| self.has_room(&leg.target, entry, house, now);
+        let free = |leg: &&Leg| self.has_room(&leg.target, entry, wanted, now);
         if first.is_bound || free(&first) {
             return Some(first).filter(free).cloned();
         }
@@ -246,10 +265,9 @@ impl Dispatch {
         if is_patient { None } else { route.legs.iter().find(free).cloned() }
     }
 
-    fn has_room(&self, target: &Target, entry: &Entry, house: House<'_>, now: Moment) -> bool {
-        let slots_free = self.places.place(target).is_none_or(crate::places::Place::has_room);
-        let is_single = house.config.upstream(&target.upstream).is_some_and(|upstream| upstream.one_model);
-        slots_free && (!is_single || self.swaps.permit(target, entry.since, &self.places, &self.waiting, now))
+    fn has_room(&self, target: &Target, entry: &Entry, wanted: &Wanted<'_>, now: Moment) -> bool {
+        self.places.place(target).is_none_or(crate::places::Place::has_room)
+            && wanted.permit(target, entry.since, &self.places, now)
     }
 
     fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {
@@ -267,29 +285,37 @@ impl Dispatch {
         Ok(())
     }
 
-    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, now: Moment) -> Grant {
+    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
         self.last_id += 1;
         let id = self.last_id;
         let seed = seed(&leg.target.upstream, &leg.target.model);
-        self.places.site_mut(&leg.target.upstream, seed).health.called(now);
+        let site = self.places.site_mut(&leg.target.upstream, seed);
+        site.health.called(now);
+        if house.config.upstream(&leg.target.upstream).is_some_and(|upstream| upstream.one_model)
+            && let Some(model) = swap::called(&mut site.held, &leg.target.model, now)
+        {
+            // Its prompt cache goes with it.
+            self.sessions.forget(&Target { upstream: leg.target.upstream.clone(), model });
+        }
         let place = self.places.place_mut(&leg.target, seed, leg.is_local);
         place.health.called(now);
         place.served += 1;
-        let first_token = now + leg.score.load + leg.score.prefill;
-        place.running.push(Running { id, first_token, end: first_token + leg.score.decode });
+        let first_token = now + leg.score.first_token();
+        let in_company = place.running.iter().any(|running| !running.is_read);
+        let end = first_token + leg.score.decode;
+        place.running.push(Running { id, first_token, end, is_read: false, in_company });
         self.running += 1;
         self.sessions.note(&entry.wish.prefix, &leg.target, now);
         self.shares.served(start);
-        self.swaps.called(&leg.target, now);
         Grant { id, leg }
     }
+}
 
-    /// Adds a ticket's predicted work to the place that it waits for, or takes it away.
-    fn account(&mut self, ticket: &Ticket, comes: bool) {
-        let Some(place) = ticket.targets.first().and_then(|target| self.places.known_mut(target)) else { return };
-        let Some(work) = place.waiting.get_mut(ticket.entry.lane as usize) else { return };
-        *work = if comes { work.saturating_add(ticket.work) } else { work.saturating_sub(ticket.work) };
-    }
+/// Adds a ticket's predicted work to the place that it waits for, or takes it away.
+fn account(places: &mut Places, ticket: &Ticket, comes: bool) {
+    let Some(place) = ticket.targets.first().and_then(|target| places.known_mut(target)) else { return };
+    let Some(work) = place.waiting.get_mut(ticket.entry.lane as usize) else { return };
+    *work = if comes { work.saturating_add(ticket.work) } else { work.saturating_sub(ticket.work) };
 }
 
 /// What a request counts among those of its client, in tokens: its prompt, and an answer of usual length at most.

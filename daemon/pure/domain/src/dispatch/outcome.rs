@@ -6,7 +6,7 @@ use super::{Dispatch, Grant, seed};
 use crate::catalogue::Target;
 use crate::health::Symptom;
 use crate::moment::Moment;
-use crate::pace::Measured;
+use crate::pace::{Around, Measured};
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,7 @@ impl Dispatch {
         if let Some(running) = place.running.iter_mut().find(|running| running.id == grant.id) {
             running.end = now + running.end.since(running.first_token);
             running.first_token = now;
+            running.is_read = true;
         }
     }
 
@@ -41,11 +42,12 @@ impl Dispatch {
         let target = &grant.leg.target;
         let Some(place) = self.places.known_mut(target) else { return };
         let Some(position) = place.running.iter().position(|running| running.id == grant.id) else { return };
-        place.running.swap_remove(position);
+        let running = place.running.swap_remove(position);
         self.running = self.running.saturating_sub(1);
         match outcome {
             Outcome::Answered(measured) => {
-                place.pace.note(&measured);
+                let slow_percent = grant.leg.score.slow_percent;
+                place.pace.note(&measured, Around { slow_percent, in_company: running.in_company });
                 place.resident = place.resident.map(|_| true);
                 self.well(target);
             }

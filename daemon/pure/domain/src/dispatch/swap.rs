@@ -1,68 +1,61 @@
 //! Servers that hold one model in memory at a time: when may another one push it out?
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::ticket::Ticket;
 use crate::catalogue::Target;
+use crate::config::Config;
 use crate::moment::Moment;
-use crate::places::Places;
+use crate::places::{HeldModel, MODEL_DWELL, MODEL_STARVED_AFTER, Places};
 
-/// Which model each such server holds.
+/// Which models those that wait want of such servers: counted once for many decisions.
 #[derive(Debug, Default)]
-pub(super) struct Swaps {
-    held: HashMap<String, Held>,
+pub(super) struct Wanted<'a> {
+    /// For each upstream: the model, and since when somebody waits for it.
+    models: HashMap<&'a str, Vec<(String, Moment)>>,
 }
 
-#[derive(Debug)]
-struct Held {
-    model: String,
-    since: Moment,
-}
-
-/// A model that was just loaded stays at least this long, whatever is asked for.
-const DWELL: Duration = Duration::from_secs(3);
-/// Whoever has waited this long for another model gets it, however many wait for the one that is loaded.
-const STARVED_AFTER: Duration = Duration::from_secs(15);
-
-impl Swaps {
-    /// A model of the server is called: it is the one that is held from here on.
-    pub(super) fn called(&mut self, target: &Target, now: Moment) {
-        match self.held.get_mut(&target.upstream) {
-            Some(held) if held.model == target.model => {}
-            Some(held) => *held = Held { model: target.model.clone(), since: now },
-            None => {
-                self.held.insert(target.upstream.clone(), Held { model: target.model.clone(), since: now });
+impl<'a> Wanted<'a> {
+    pub(super) fn new(config: &'a Config, waiting: &[Ticket]) -> Self {
+        let single = config.upstreams.iter().filter(|upstream| upstream.one_model);
+        let mut wanted = Self { models: single.map(|upstream| (upstream.name.as_str(), Vec::new())).collect() };
+        if wanted.models.is_empty() {
+            return wanted;
+        }
+        for ticket in waiting {
+            let Some(target) = ticket.targets.first() else { continue };
+            let Some(models) = wanted.models.get_mut(target.upstream.as_str()) else { continue };
+            match models.iter_mut().find(|(model, _)| *model == target.model) {
+                Some((_, since)) => *since = (*since).min(ticket.entry.since),
+                None => models.push((target.model.clone(), ticket.entry.since)),
             }
         }
+        wanted
     }
 
-    /// Whether a request that came at `since` may go to a model of such a server.
-    pub(super) fn permit(
-        &self,
-        target: &Target,
-        since: Moment,
-        places: &Places,
-        waiting: &[Ticket],
-        now: Moment,
-    ) -> bool {
-        let here = |other: &Target| other.upstream == target.upstream;
-        let Some(held) = self.held.get(&target.upstream) else { return true };
+    /// Whether a request that came at `since` may go to a model, if its server holds one at a time.
+    pub(super) fn permit(&self, target: &Target, since: Moment, places: &Places, now: Moment) -> bool {
+        let Some(wanted) = self.models.get(target.upstream.as_str()) else { return true };
+        let Some(held) = places.site(&target.upstream).and_then(|site| site.held.as_ref()) else { return true };
         if held.model == target.model {
             // Those who starve behind this model go first, unless this request came before them.
-            let starves = |ticket: &Ticket| {
-                ticket.targets.first().is_some_and(|other| here(other) && other.model != target.model)
-                    && now.since(ticket.entry.since) >= STARVED_AFTER
-                    && ticket.entry.since < since
+            let starves = |&(ref model, other): &(String, Moment)| {
+                *model != target.model && now.since(other) >= MODEL_STARVED_AFTER && other < since
             };
-            return !waiting.iter().any(starves);
+            return !wanted.iter().any(starves);
         }
-        let is_busy =
-            places.iter().any(|(other, place)| here(other) && other.model != target.model && !place.running.is_empty());
-        let is_fresh = now.since(held.since) < DWELL;
-        let is_wanted = waiting
-            .iter()
-            .any(|ticket| ticket.targets.first().is_some_and(|other| here(other) && other.model == held.model));
-        !is_busy && !is_fresh && (!is_wanted || now.since(since) >= STARVED_AFTER)
+        let holder = Target { upstream: target.upstream.clone(), model: held.model.clone() };
+        let is_busy = places.place(&holder).is_some_and(|place| !place.running.is_empty());
+        let is_fresh = now.since(held.since) < MODEL_DWELL;
+        let is_wanted = wanted.iter().any(|(model, _)| *model == held.model);
+        !is_busy && !is_fresh && (!is_wanted || now.since(since) >= MODEL_STARVED_AFTER)
     }
+}
+
+/// A model of the server is called: it is the one that is held from here on. Gives the one that it pushes out.
+pub(super) fn called(held: &mut Option<HeldModel>, model: &str, now: Moment) -> Option<String> {
+    if held.as_ref().is_some_and(|held| held.model == model) {
+        return None;
+    }
+    held.replace(HeldModel { model: model.to_owned(), since: now }).map(|before| before.model)
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::catalogue::{Listings, ModelInfo};
 use crate::health::{State, Symptom};
-use crate::pace::Measured;
+use crate::pace::{Around, Measured};
 use crate::route::Wish;
 use crate::upstream::UpstreamKind;
 use crate::upstream::tests::upstream;
@@ -202,7 +202,7 @@ fn the_queue_is_bounded_by_length_and_by_wait() {
         ..Measured::default()
     };
     let place = tower.dispatch.places.known_mut(&first.leg.target).unwrap();
-    (0..30).for_each(|_| place.pace.note(&measured));
+    (0..30).for_each(|_| place.pace.note(&measured, Around::NOTHING));
     tower.now = tower.now + Duration::from_secs(1);
     let second = tower.wait("m", Lane::Normal, "d");
     assert!(matches!(tower.enter(entry), Err(Refusal::LongQueue { waiting: 2, .. })));

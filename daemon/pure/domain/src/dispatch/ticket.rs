@@ -34,8 +34,8 @@ impl Ticket {
         Self { id, entry, start, targets: targets(route), work: work(route), chosen }
     }
 
-    pub(super) fn renewed(self, route: &Route, now: Moment) -> Self {
-        Self { targets: targets(route), work: work(route), chosen: now, ..self }
+    pub(super) fn renew(&mut self, route: &Route, now: Moment) {
+        (self.targets, self.work, self.chosen) = (targets(route), work(route), now);
     }
 
     pub(super) fn order(&self, now: Moment) -> Order {

@@ -131,7 +131,7 @@ pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
             continue;
         }
         let target = &dropped.target;
-        let score = score::score(asked, target, asked.catalogue.info(target), upstream.local);
+        let score = score::score(asked, target, asked.catalogue.info(target), upstream);
         let leg = Leg::new(target, far, upstream.local, score, asked.config.route.strategy);
         held.push((*until, Leg { is_last_resort: true, ..leg }));
     }

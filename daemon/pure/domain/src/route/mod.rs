@@ -17,6 +17,7 @@ use crate::places::Places;
 use crate::refusal::Refusal;
 use crate::sessions::Sessions;
 use crate::surface::Surface;
+use crate::upstream::Upstream;
 
 pub use candidates::{AUTO, CLOUD, LOCAL, is_virtual};
 pub use drop::{Dropped, Why};
@@ -118,16 +119,20 @@ pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
 fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
     let mut keyed = Vec::with_capacity(tier.targets.len());
+    // A tier names each place once, so only those of earlier tiers may be known.
+    let dropped_before = route.dropped.len();
+    let mut upstreams = Upstreams { all: &asked.config.upstreams, next: 0 };
     for (place, target) in (0_u64..).zip(&tier.targets) {
         let is_known = |known: &Target| known == target;
-        if route.legs.iter().any(|leg| is_known(&leg.target)) || route.dropped.iter().any(|d| is_known(&d.target)) {
+        let mut dropped = route.dropped.iter().take(dropped_before);
+        if route.legs.iter().any(|leg| is_known(&leg.target)) || dropped.any(|dropped| is_known(&dropped.target)) {
             continue;
         }
-        let Some(upstream) = asked.config.upstream(&target.upstream) else { continue };
+        let Some(upstream) = upstreams.find(&target.upstream) else { continue };
         match drop::may(asked, upstream, target) {
             Err(why) => route.dropped.push(Dropped { target: target.clone(), why }),
             Ok(far) => {
-                let score = score::score(asked, target, asked.catalogue.info(target), upstream.local);
+                let score = score::score(asked, target, asked.catalogue.info(target), upstream);
                 let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
                 let position =
                     Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };
@@ -138,6 +143,25 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     }
     keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, leg)| leg).collect()
+}
+
+/// Finds upstreams by name. Targets come mostly in the order of the config, so the search begins behind the last one
+/// that was found: a thousand targets cost a thousand steps, not a million.
+struct Upstreams<'a> {
+    all: &'a [Upstream],
+    next: usize,
+}
+
+impl<'a> Upstreams<'a> {
+    fn find(&mut self, name: &str) -> Option<&'a Upstream> {
+        let (before, behind) = self.all.split_at_checked(self.next)?;
+        let position = match behind.iter().position(|upstream| upstream.name == name) {
+            Some(position) => before.len() + position,
+            None => before.iter().position(|upstream| upstream.name == name)?,
+        };
+        self.next = position + 1;
+        self.all.get(position)
+    }
 }
 
 /// A conversation in the middle of a tool call stays where it is: another model would not know what it called, or how.

@@ -7,7 +7,8 @@ use super::strategy::Strategy;
 use super::wish::Wish;
 use crate::catalogue::{ModelInfo, Price, Target};
 use crate::pace::Pace;
-use crate::places::Place;
+use crate::places::{MODEL_DWELL, Place};
+use crate::upstream::Upstream;
 
 /// A prediction for one place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Score {
     pub price_micros: u64,
     /// Requests that it works on.
     pub running: u32,
+    /// How long everything takes there, in percent of what it takes on a place that is free and cool.
+    pub slow_percent: u32,
 }
 
 /// Each further request beside it slows an answer down by this share: batches share one memory bus.
@@ -64,7 +67,8 @@ impl Score {
 }
 
 /// Predicts how a place would answer.
-pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>, is_local: bool) -> Score {
+pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>, upstream: &Upstream) -> Score {
+    let is_local = upstream.local;
     let guess = if is_local { Pace::local() } else { Pace::cloud() };
     let place = asked.places.place(target);
     let pace = place.map_or(&guess, |place| &place.pace);
@@ -72,27 +76,33 @@ pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>
     let output = output_tokens(asked.wish, pace);
     let running = place.map_or(0, |place| place.running.len());
     let slow = slowness(asked, target) * (1.0 + running as f64 * CONTENTION);
-    let is_cold = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded)) == Some(false);
+    let told = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded));
+    let other = if upstream.one_model { other_model(asked, target) } else { None };
+    // Where somebody is served, the model is there, or is being loaded: then the time to that is in the wait.
+    let is_cold = other.is_some() || (told == Some(false) && running == 0);
     Score {
-        wait: place.map_or(Duration::ZERO, |place| wait(asked, place)),
+        wait: other.unwrap_or_default().max(place.map_or(Duration::ZERO, |place| wait(asked, place))),
         load: if is_cold { pace.load } else { Duration::ZERO },
         prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
         decode: pace.decode(output).mul_f64(slow),
         warm_tokens,
         price_micros: price(info, is_local).of(asked.wish.prompt_tokens, output as u64),
         running: u32::try_from(running).unwrap_or(u32::MAX),
+        slow_percent: (slow * 100.0) as u32,
     }
 }
 
 fn wait(asked: &Asked<'_>, place: &Place) -> Duration {
-    let unread = place.unread(asked.now);
-    match place.slots {
-        Some(slots) if place.running.len() >= slots as usize => {
-            let work = place.owed(asked.now) + place.ahead(asked.lane);
-            unread.max(work / slots.max(1))
-        }
-        Some(_) | None => unread,
-    }
+    place.unread(asked.now).max(place.slot_free(asked.lane, asked.now))
+}
+
+/// How long a server that holds one model in memory still needs the one that it holds, if that is another one.
+fn other_model(asked: &Asked<'_>, target: &Target) -> Option<Duration> {
+    let site = asked.places.site(&target.upstream)?;
+    let held = site.held.as_ref().filter(|held| held.model != target.model)?;
+    let place = asked.places.place(&Target { upstream: target.upstream.clone(), model: held.model.clone() })?;
+    let dwell = (held.since + MODEL_DWELL).since(asked.now);
+    Some(place.drained(asked.lane, asked.now).max(dwell))
 }
 
 /// The answer's length in tokens, as far as one can tell.
@@ -105,7 +115,7 @@ pub(super) fn output_tokens(wish: &Wish, pace: &Pace) -> f64 {
 fn slowness(asked: &Asked<'_>, target: &Target) -> f64 {
     let Some(site) = asked.places.site(&target.upstream) else { return 1.0 };
     let taken = (f64::from(site.pressure) / 100.0).min(PRESSURE_MAX);
-    (1.0 / (1.0 - taken)) * if site.throttled { THROTTLED } else { 1.0 }
+    1.0 / (1.0 - taken) * if site.throttled { THROTTLED } else { 1.0 }
 }
 
 /// The price that is reckoned with. The house's own places cost nothing unless somebody says so.

@@ -78,7 +78,7 @@ impl Fixture {
     pub(crate) fn busy(mut self, place: &str, requests: u64, work_s: u64) -> Self {
         let place = self.places.place_mut(&at(place), 1, true);
         let end = NOW + Duration::from_secs(work_s);
-        place.running = (0..requests).map(|id| Running { id, first_token: NOW, end }).collect();
+        place.running = (0..requests).map(|id| Running { id, first_token: NOW, end, ..Running::default() }).collect();
         self
     }
 
