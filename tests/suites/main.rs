@@ -23,4 +23,5 @@ mod sdk;
 mod secrets;
 mod streams;
 mod tls;
+mod traffic;
 mod translation;

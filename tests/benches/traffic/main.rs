@@ -1,17 +1,78 @@
-//! dev
-use airlane_tests::traffic::*;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let n: usize = args.get(1).and_then(|a| a.parse().ok()).unwrap_or(5000);
-    let seed: u64 = args.get(2).and_then(|a| a.parse().ok()).unwrap_or(1);
-    let only = args.get(3).cloned().unwrap_or_default();
-    for s in scenarios(n, seed) {
-        if !s.name.contains(&only) { continue }
-        println!("{}", s.name);
-        for k in Kind::ALL {
-            let t = std::time::Instant::now();
-            let r = run(&s, k);
-            println!("  {:<12} ttft {:6.2} {:7.2}  int {:6.2} norm {:6.2} bulk {:6.2} waitmax {:.0?}  used {:.2} {:.2?} share {:.2?} broken {} refused {} ans {} span {:.0} [{:.1?}]", k.name(), r.ttft[0], r.ttft[1], r.ttft_by_lane[0][1], r.ttft_by_lane[1][1], r.ttft_by_lane[2][1], r.wait_max, r.used_all, &r.used[..3], &r.share[..3], r.broken, r.refused, r.answered, r.span_s, t.elapsed());
+//! Airlane's choice of places beside what ordinary load balancers choose, and beside somebody who knows the future.
+//!
+//! `cargo bench -p airlane-tests --bench traffic [-- --quick]` plays houses in simulated time (`airlane_tests::traffic`),
+//! prints a table, and writes `target/bench/traffic.json`. Figures of the houses are the same on every machine; those of
+//! the cost of a decision are not.
+
+mod cost;
+mod report;
+
+use std::process::ExitCode;
+
+use airlane_tests::traffic::{Kind, run, scenarios};
+
+use report::Report;
+
+const USAGE: &str = "cargo bench -p airlane-tests --bench traffic -- [--quick] [--requests N] [--seeds N] [--only TEXT]
+
+  --quick         few requests and one seed: is everything in its place?
+  --requests N    requests of each scenario (default 100000)
+  --seeds N       how many seeds each scenario is played with (default 3)
+  --only TEXT     only scenarios whose name holds TEXT, and no costs";
+
+/// What the command line asks for.
+struct Arguments {
+    requests: usize,
+    seeds: u64,
+    only: Option<String>,
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut found = Arguments { requests: 100_000, seeds: 3, only: None };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--quick" => (found.requests, found.seeds) = (4_000, 1),
+            "--requests" => found.requests = value()?.parse().map_err(|_| "--requests needs a number".to_owned())?,
+            "--seeds" => found.seeds = value()?.parse().map_err(|_| "--seeds needs a number".to_owned())?,
+            "--only" => found.only = Some(value()?),
+            // Cargo adds it.
+            "--bench" => {}
+            _ => return Err(USAGE.to_owned()),
         }
     }
+    Ok(found)
+}
+
+fn main() -> ExitCode {
+    match arguments(std::env::args().skip(1)).and_then(|arguments| measure(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<(), String> {
+    let mut report = Report::new(arguments.requests);
+    for seed in 1..=arguments.seeds {
+        for scenario in scenarios(arguments.requests, seed) {
+            if arguments.only.as_ref().is_some_and(|text| !scenario.name.contains(text.as_str())) {
+                continue;
+            }
+            eprintln!("seed {seed}: {}", scenario.name);
+            for kind in Kind::ALL {
+                report.add(&scenario, kind, run(&scenario, kind));
+            }
+            println!("{}", report.last());
+        }
+    }
+    if arguments.only.is_none() || arguments.only.as_deref() == Some("cost") {
+        eprintln!("cost of a decision");
+        report.cost = Some(cost::measure());
+    }
+    println!("{}", report.table());
+    println!("all figures: {}", report.write()?.display());
+    Ok(())
 }

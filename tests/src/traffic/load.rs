@@ -3,9 +3,9 @@
 use domain::lane::Lane;
 use domain::route::Mark;
 
+use super::Nanos;
 use super::chance::Chance;
 use super::node::{Spec, nanos};
-use super::Nanos;
 
 /// A request as it comes, with what only the node and the oracle know: how long its answer will be.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Shape {
     pub long: f64,
     /// Shares of the lanes, most urgent first.
     pub lanes: [f64; 3],
+    /// How many clients send them, as many each.
+    pub clients: usize,
     /// How many models are asked for; the first one by most.
     pub models: u8,
 }
@@ -66,8 +68,6 @@ const ANSWER: (f64, f64) = (170.0, 0.7);
 const LONGEST_ANSWER: f64 = 2_000.0;
 /// Reading the answer and typing the next question, in seconds: never less, and longer by this mean.
 const THINK_S: (f64, f64) = (10.0, 30.0);
-/// Clients of the house.
-const CLIENTS: usize = 12;
 /// Share of requests whose client limits the answer.
 const LIMITED: f64 = 0.3;
 /// Most by which the gateway's estimate of tokens (four bytes each) is wrong, as a share.
@@ -145,8 +145,9 @@ impl Arrivals {
 
 fn talk(shape: &Shape, number: u32, chance: &mut Chance) -> Vec<Request> {
     let lane = lane(shape.lanes, chance.unit());
-    let model = if shape.models > 1 && chance.unit() < 0.3 { 1 + chance.below(usize::from(shape.models) - 1) } else { 0 };
-    let client = chance.below(CLIENTS);
+    let model =
+        if shape.models > 1 && chance.unit() < 0.3 { 1 + chance.below(usize::from(shape.models) - 1) } else { 0 };
+    let client = chance.below(shape.clients);
     let off = 1.0 + ESTIMATE_OFF * (2.0 * chance.unit() - 1.0);
     let (median, sigma) = if chance.unit() < shape.long { LONG_PROMPT } else { FIRST_PROMPT };
     let mut new = chance.log_normal(median, sigma);

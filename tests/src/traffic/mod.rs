@@ -19,7 +19,7 @@ pub use chance::Chance;
 pub use load::{Request, Shape};
 pub use node::{Change, Spec};
 pub use record::{Record, Summary};
-pub use scenario::{Scenario, mixed, scenarios};
+pub use scenario::{Scenario, many, mixed, scenarios};
 pub use world::{Policy, World, play};
 
 use oracle::Oracle;

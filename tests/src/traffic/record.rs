@@ -29,7 +29,9 @@ pub struct Record {
 pub struct Summary {
     /// Median and 99th percentile of the time to the first token.
     pub ttft: [f64; 2],
-    /// The same by lane, most urgent first.
+    /// The same to the end of the answer.
+    pub total: [f64; 2],
+    /// The times to the first token by lane, most urgent first.
     pub ttft_by_lane: [[f64; 2]; 3],
     /// 99th percentile of the time until the prompt began to be read, by lane.
     pub wait_p99: [f64; 3],
@@ -59,6 +61,8 @@ impl Summary {
         let first = |(request, record): (&super::Request, &Record)| {
             record.first_token.map(|first| (first - request.at) as f64 / 1e9)
         };
+        let end =
+            |(request, record): (&super::Request, &Record)| record.ended.map(|end| (end - request.at) as f64 / 1e9);
         let wait = |(request, record): (&super::Request, &Record)| {
             record.first_token.map(|_| (record.began - request.at) as f64 / 1e9)
         };
@@ -67,6 +71,7 @@ impl Summary {
         let slots: usize = world.nodes.iter().map(|node| node.spec.slots).sum();
         Self {
             ttft: percentiles(all().filter_map(first)),
+            total: percentiles(all().filter_map(end)),
             ttft_by_lane: lanes.map(|this| percentiles(lane(this).filter_map(first))),
             wait_p99: lanes.map(|this| percentiles(lane(this).filter_map(wait))[1]),
             wait_max: lanes.map(|this| lane(this).filter_map(wait).fold(0.0, f64::max)),

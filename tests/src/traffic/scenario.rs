@@ -34,10 +34,14 @@ const CHATS: Shape = Shape {
     turns: 4.0,
     long: 0.03,
     lanes: [0.0, 1.0, 0.0],
+    // One client, so that its requests are served in their order and only the choice of the place is compared.
+    clients: 1,
     models: 1,
 };
 /// Work for people, for programs, and for tomorrow.
 const LANES: [f64; 3] = [0.5, 0.3, 0.2];
+/// People and programs of a large household.
+const CLIENTS: usize = 12;
 
 /// All scenarios, each with about this many requests.
 #[must_use]
@@ -52,12 +56,13 @@ pub fn scenarios(count: usize, seed: u64) -> Vec<Scenario> {
         make("chats", three(), shape),
         make("bursts", three(), Shape { burst: 8.0, load: 0.6, ..shape }),
         make("long prompts", three(), Shape { long: 0.15, ..shape }),
-        make("lanes, bulk floods", three(), Shape { lanes: [0.2, 0.2, 0.6], load: 0.9, ..shape }),
-        make("model swaps", one_model(three()), Shape { models: 3, load: 0.5, ..shape }),
+        make("lanes, bulk floods", three(), Shape { lanes: [0.2, 0.2, 0.6], clients: CLIENTS, load: 0.85, ..shape }),
+        make("model swaps", one_model(three()), Shape { models: 3, load: 0.3, ..shape }),
         make("a node dies", with_changes(three(), 1, &deaths()), Shape { load: 0.6, ..shape }),
         make("a game starts", with_changes(three(), 0, &games()), Shape { load: 0.5, ..shape }),
         mixed(count, seed),
-        make("1,000 nodes", many(1_000, seed), shape),
+        // A thousand nodes answer some hundred a second: there is no time for conversations within so many requests.
+        make("1,000 nodes", many(1_000, seed), Shape { turns: 1.0, load: 0.85, ..shape }),
     ]
 }
 
@@ -65,7 +70,7 @@ pub fn scenarios(count: usize, seed: u64) -> Vec<Scenario> {
 #[must_use]
 pub fn mixed(count: usize, seed: u64) -> Scenario {
     let nodes = with_changes(with_changes(three(), 0, &games()), 1, &deaths());
-    let shape = Shape { requests: count, lanes: LANES, load: 0.55, ..CHATS };
+    let shape = Shape { requests: count, lanes: LANES, clients: CLIENTS, load: 0.55, ..CHATS };
     Scenario::new("mixed", nodes, &shape, seed)
 }
 
@@ -112,7 +117,8 @@ fn three() -> Vec<Spec> {
 }
 
 /// Many nodes of the three kinds, none quite like another.
-fn many(count: usize, seed: u64) -> Vec<Spec> {
+#[must_use]
+pub fn many(count: usize, seed: u64) -> Vec<Spec> {
     let (kinds, mut chance) = (three(), Chance::new(seed ^ 0x1000));
     let nodes = (0..count).map(|number| {
         let mut node = kinds[number % kinds.len()].clone();
@@ -130,6 +136,12 @@ impl Scenario {
     pub fn new(name: &'static str, nodes: Vec<Spec>, shape: &Shape, seed: u64) -> Self {
         let requests = Arc::new(requests(shape, &nodes, seed));
         Self { name, seed, models: shape.models, nodes, requests }
+    }
+
+    /// Nodes to which nobody comes.
+    #[must_use]
+    pub fn empty(nodes: Vec<Spec>) -> Self {
+        Self { name: "empty", seed: 0, models: 1, nodes, requests: Arc::default() }
     }
 
     /// The name of a model.

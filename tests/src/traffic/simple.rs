@@ -1,9 +1,9 @@
 //! What ordinary load balancers do: pick a node as a request comes, and let it wait there.
 
+use super::Nanos;
 use super::chance::Chance;
 use super::scenario::Scenario;
 use super::world::{Policy, World};
-use super::Nanos;
 
 /// How the node is picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Asked, Leg, Route, score};
-use crate::catalogue::{Capabilities, Price, Target};
+use crate::catalogue::{Capabilities, ModelInfo, Price, Target};
 use crate::health::State;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
@@ -78,7 +78,12 @@ impl fmt::Display for Why {
 const TOKENS_SURE: (u64, u64) = (2, 3);
 
 /// The surface on which an upstream is called with this request, or why it is not.
-pub(super) fn may(asked: &Asked<'_>, upstream: &Upstream, target: &Target) -> Result<Surface, Why> {
+pub(super) fn may(
+    asked: &Asked<'_>,
+    upstream: &Upstream,
+    target: &Target,
+    info: Option<&ModelInfo>,
+) -> Result<Surface, Why> {
     if asked.tried.contains(target) {
         return Err(Why::Tried);
     }
@@ -86,7 +91,7 @@ pub(super) fn may(asked: &Asked<'_>, upstream: &Upstream, target: &Target) -> Re
         return Err(Why::Provider(clause));
     }
     let far = upstream.far_surface(asked.near).map_err(Why::Surface)?;
-    if let Some(info) = asked.catalogue.info(target) {
+    if let Some(info) = info {
         if let Some(clause) = incapable(asked, info.capabilities) {
             return Err(Why::Incapable(clause));
         }
@@ -95,7 +100,7 @@ pub(super) fn may(asked: &Asked<'_>, upstream: &Upstream, target: &Target) -> Re
             return Err(Why::TooLong { context_tokens });
         }
     }
-    let price = score::price(asked.catalogue.info(target), upstream.local);
+    let price = score::price(info, upstream.local);
     let over = |most: Option<u64>, price: u64| most.is_some_and(|most| price > most);
     let provider = &asked.wish.provider;
     if over(provider.prompt_price_max, price.prompt_micros) || over(provider.output_price_max, price.output_micros) {

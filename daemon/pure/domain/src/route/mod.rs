@@ -118,7 +118,9 @@ pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
 /// The places of one tier that may answer, best first.
 fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
-    let mut keyed = Vec::with_capacity(tier.targets.len());
+    let mut keyed = Vec::new();
+    // No more are needed, unless one further back is where a tool call is answered.
+    let most = if asked.wish.tool_loop { usize::MAX } else { LEGS_MAX };
     // A tier names each place once, so only those of earlier tiers may be known.
     let dropped_before = route.dropped.len();
     let mut upstreams = Upstreams { all: &asked.config.upstreams, next: 0 };
@@ -129,20 +131,30 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
             continue;
         }
         let Some(upstream) = upstreams.find(&target.upstream) else { continue };
-        match drop::may(asked, upstream, target) {
+        let info = asked.catalogue.info(target);
+        match drop::may(asked, upstream, target, info) {
             Err(why) => route.dropped.push(Dropped { target: target.clone(), why }),
             Ok(far) => {
-                let score = score::score(asked, target, asked.catalogue.info(target), upstream);
+                let score = score::score(asked, target, info, upstream);
                 let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
                 let position =
                     Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };
                 let key = (asked.wish.provider.position(&target.upstream), score::key(asked, &position, strategy));
-                keyed.push((key, Leg::new(target, far, upstream.local, score, strategy)));
+                keyed.push((key, (target, far, upstream.local, score)));
+                // The best are picked out now and then, so that a thousand places need no room for a thousand.
+                if keyed.len() >= most.saturating_mul(4) {
+                    keyed.sort_by_key(|(key, _)| *key);
+                    keyed.truncate(most);
+                }
             }
         }
     }
     keyed.sort_by_key(|(key, _)| *key);
-    keyed.into_iter().map(|(_, leg)| leg).collect()
+    keyed.truncate(most);
+    keyed
+        .into_iter()
+        .map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy))
+        .collect()
 }
 
 /// Finds upstreams by name. Targets come mostly in the order of the config, so the search begins behind the last one

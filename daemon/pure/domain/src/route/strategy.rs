@@ -3,7 +3,8 @@
 /// How the best of several places is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Strategy {
-    /// The soonest answer, with money counted as time, and clouds only where they are much sooner.
+    /// The soonest answer, its beginning above all, with money counted as time, and clouds only where they are much
+    /// sooner.
     #[default]
     Auto,
     /// The soonest answer, whatever it costs.
