@@ -18,7 +18,7 @@ const USAGE: &str = "cargo bench -p airlane-tests --bench traffic -- [--quick] [
   --quick         few requests and one seed: is everything in its place?
   --requests N    requests of each scenario (default 100000)
   --seeds N       how many seeds each scenario is played with (default 3)
-  --only TEXT     only scenarios whose name holds TEXT, and no costs";
+  --only TEXT     only scenarios whose name holds TEXT; `cost` for the cost of decisions alone";
 
 /// What the command line asks for.
 struct Arguments {

@@ -99,6 +99,10 @@ pub struct Woken {
 
 /// Most decisions made at one moment for those that wait; the others' turn is the next moment.
 const DECISIONS_MAX: usize = 64;
+/// Most of these for requests that want to wait for their place although another one has room. It may have become
+/// better, but in a house of a thousand places there is always one with room; the others are asked when their decision
+/// is stale.
+const ELSEWHERE_MAX: usize = 4;
 /// So long a request waits for the kind of place that its strategy prefers before it takes another.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Answers after which predictions of the wait are trusted so far that a request is refused for them.
@@ -165,12 +169,12 @@ impl Dispatch {
         order.sort_unstable();
         // Each one's wait is the work of those before it, so that is added up along the way.
         self.places.forget_waiting();
-        let mut decisions = 0;
+        let (mut decisions, mut elsewhere) = (0, 0);
         for (_, id) in order {
             // They are kept in the order of their numbers.
             let Ok(position) = self.waiting.binary_search_by_key(&id, |ticket| ticket.id) else { continue };
             let is_over = decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent;
-            if !is_over && self.is_due(position, &wanted, now) {
+            if !is_over && self.is_due(position, &mut elsewhere, &wanted, now) {
                 decisions += 1;
                 if let Some(result) = self.decide(position, &wanted, house, now) {
                     woken.push(Woken { ticket: id, result });
@@ -183,10 +187,15 @@ impl Dispatch {
     }
 
     /// Whether something may have changed for one that waits.
-    fn is_due(&self, position: usize, wanted: &Wanted<'_>, now: Moment) -> bool {
+    fn is_due(&self, position: usize, elsewhere: &mut usize, wanted: &Wanted<'_>, now: Moment) -> bool {
         let Some(ticket) = self.waiting.get(position) else { return false };
-        now.since(ticket.chosen) >= ticket::STALE_AFTER
-            || ticket.targets.iter().any(|target| self.has_room(target, &ticket.entry, wanted, now))
+        let has_room = |target: &Target| self.has_room(target, &ticket.entry, wanted, now);
+        if now.since(ticket.chosen) >= ticket::STALE_AFTER || ticket.open().iter().any(has_room) {
+            return true;
+        }
+        let is_due = *elsewhere < ELSEWHERE_MAX && ticket.targets.iter().any(has_room);
+        *elsewhere += usize::from(is_due);
+        is_due
     }
 
     /// Decides again on one that waits; `None` if it goes on waiting.
