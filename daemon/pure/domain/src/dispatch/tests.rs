@@ -233,6 +233,22 @@ fn a_model_is_swapped_when_nobody_needs_it() {
 }
 
 #[test]
+fn a_swap_is_predicted_with_its_wait() {
+    let mut tower = Tower::new(&[("a", 2)]);
+    tower.config.upstreams[0].one_model = true;
+    let running = tower.go("m");
+    let house = House { config: &tower.config, catalogue: &tower.catalogue };
+    let score = |model| {
+        let entry = tower.entry(model, Lane::Normal, "c");
+        tower.dispatch.choose(&entry, house, tower.now).unwrap().legs[0].score
+    };
+    let (here, other) = (score("m"), score("n"));
+    assert_eq!((here.load, other.load), (Duration::ZERO, crate::pace::Pace::local().load));
+    // It waits until the one that runs is through.
+    assert!(other.wait >= running.leg.score.first_token() + running.leg.score.decode, "{other:?}");
+}
+
+#[test]
 fn a_fresh_model_stays_for_a_moment() {
     let mut tower = Tower::new(&[("a", 2)]);
     tower.config.upstreams[0].one_model = true;
