@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::catalogue::{Catalogue, ModelInfo, Target};
+use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
 use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
 use domain::health::Symptom;
 use domain::moment::Moment;
 use domain::refusal::Refusal;
 use domain::route::Route;
-use domain::upstream::Upstream;
 use tokio::sync::{Notify, oneshot};
 
 use crate::live::{Live, Snapshot};
@@ -30,6 +29,8 @@ struct State {
     dispatch: Dispatch,
     /// Who is to be told, by ticket.
     waiting: HashMap<u64, oneshot::Sender<Result<Slot, Refusal>>>,
+    /// The snapshot whose models are known.
+    told: Option<Arc<Snapshot>>,
     /// Calls in progress, to be cut when their upstream is gone.
     calls: HashMap<u64, (String, Arc<Notify>)>,
 }
@@ -73,12 +74,13 @@ impl Dispatcher {
     pub(crate) async fn enter(
         self: &Arc<Self>,
         entry: Entry,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         waits: impl FnOnce(u64),
     ) -> Result<Slot, Refusal> {
         let (config, house) = (&snapshot.config, house(&snapshot.config, &snapshot.catalogue));
         let (ticket, receiver) = {
             let mut state = self.lock();
+            state.tell(snapshot);
             match state.dispatch.enter(entry, house, self.now())? {
                 Entered::Go(grant) => return Ok(self.slot(&mut state, grant)),
                 Entered::Wait(ticket) => {
@@ -106,8 +108,10 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Nobody can serve it.
-    pub(crate) fn choose(&self, entry: &Entry, snapshot: &Snapshot) -> Result<Route, Refusal> {
-        self.lock().dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
+    pub(crate) fn choose(&self, entry: &Entry, snapshot: &Arc<Snapshot>) -> Result<Route, Refusal> {
+        let mut state = self.lock();
+        state.tell(snapshot);
+        state.dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
     }
 
     /// How many go before a ticket.
@@ -152,12 +156,6 @@ impl Dispatcher {
         }
     }
 
-    /// What an upstream told of one of its models.
-    pub(crate) fn told(&self, upstream: &Upstream, model: &ModelInfo) {
-        let target = Target { upstream: upstream.name.clone(), model: model.id.clone() };
-        self.lock().dispatch.told(&target, upstream.slots.or(model.slots), model.loaded, upstream.local);
-    }
-
     /// How a look at an upstream ended.
     pub(crate) fn probed(self: &Arc<Self>, upstream: &str, result: Result<(), (Symptom, String)>) {
         let is_gone = matches!(result, Err((Symptom::Unreachable, _)));
@@ -185,6 +183,21 @@ impl Dispatcher {
     /// Reads the state as it is.
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Dispatch, Moment) -> T) -> T {
         read(&self.lock().dispatch, self.now())
+    }
+}
+
+impl State {
+    /// Takes over what the upstreams told of their models, once for each catalogue.
+    fn tell(&mut self, snapshot: &Arc<Snapshot>) {
+        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, snapshot)) {
+            return;
+        }
+        for listed in snapshot.catalogue.listed() {
+            let Some(upstream) = snapshot.config.upstream(&listed.upstream) else { continue };
+            let target = Target { upstream: upstream.name.clone(), model: listed.info.id.clone() };
+            self.dispatch.told(&target, listed.info.slots, listed.info.loaded, upstream.local);
+        }
+        self.told = Some(snapshot.clone());
     }
 }
 

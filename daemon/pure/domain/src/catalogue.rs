@@ -113,6 +113,8 @@ pub struct Catalogue {
     listed: Vec<Listed>,
     /// Name → where it is, in the order in which it should be tried.
     names: HashMap<String, Vec<Target>>,
+    /// Where the models of upstreams are in the list.
+    places: HashMap<Target, usize>,
     /// Upstreams whose list is known.
     known: Vec<String>,
 }
@@ -146,6 +148,10 @@ impl Catalogue {
         }
         catalogue.listed.sort_by(|a, b| a.id.cmp(&b.id));
         catalogue.add_aliases(config);
+        let places = catalogue.listed.iter().enumerate().filter(|(_, listed)| listed.upstream != ALIAS_OWNER);
+        catalogue.places = places
+            .map(|(at, listed)| (Target { upstream: listed.upstream.clone(), model: listed.info.id.clone() }, at))
+            .collect();
         catalogue
     }
 
@@ -190,8 +196,10 @@ impl Catalogue {
     /// What is known of a model at an upstream.
     #[must_use]
     pub fn info(&self, target: &Target) -> Option<&ModelInfo> {
+        // Aliases are made before the places are known.
         let at = |listed: &&Listed| listed.upstream == target.upstream && listed.info.id == target.model;
-        self.listed.iter().find(at).map(|listed| &listed.info)
+        let known = self.places.get(target).and_then(|at| self.listed.get(*at));
+        known.or_else(|| self.listed.iter().find(at).filter(|_| self.places.is_empty())).map(|listed| &listed.info)
     }
 
     /// Where a name leads, in the order in which to try; empty if nowhere.

@@ -72,10 +72,10 @@ impl Place {
         }
     }
 
-    /// Whether a further request would be worked on at once.
+    /// Whether a further request would be worked on at once. `configured` are slots that the owner set.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.slots.is_none_or(|slots| self.running.len() < slots as usize)
+    pub fn has_room(&self, configured: Option<u32>) -> bool {
+        configured.or(self.slots).is_none_or(|slots| self.running.len() < slots as usize)
     }
 
     /// Work that it still has to do for those that it works on.

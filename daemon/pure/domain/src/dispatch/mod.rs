@@ -247,8 +247,10 @@ impl Dispatch {
     }
 
     fn has_room(&self, target: &Target, entry: &Entry, house: House<'_>, now: Moment) -> bool {
-        let slots_free = self.places.place(target).is_none_or(crate::places::Place::has_room);
-        let is_single = house.config.upstream(&target.upstream).is_some_and(|upstream| upstream.one_model);
+        let upstream = house.config.upstream(&target.upstream);
+        let slots = upstream.and_then(|upstream| upstream.slots);
+        let slots_free = self.places.place(target).is_none_or(|place| place.has_room(slots));
+        let is_single = upstream.is_some_and(|upstream| upstream.one_model);
         slots_free && (!is_single || self.swaps.permit(target, entry.since, &self.places, &self.waiting, now))
     }
 

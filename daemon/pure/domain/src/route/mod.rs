@@ -117,6 +117,7 @@ pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
 /// The places of one tier that may answer, best first.
 fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
+    let hope = score::hope(asked, &tier.targets);
     let mut keyed = Vec::with_capacity(tier.targets.len());
     for (place, target) in (0_u64..).zip(&tier.targets) {
         let is_known = |known: &Target| known == target;
@@ -127,7 +128,7 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
         match drop::may(asked, upstream, target) {
             Err(why) => route.dropped.push(Dropped { target: target.clone(), why }),
             Ok(far) => {
-                let score = score::score(asked, target, asked.catalogue.info(target), upstream.local);
+                let score = score::score(asked, target, asked.catalogue.info(target), upstream.local, &hope);
                 let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
                 let position =
                     Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };

@@ -63,18 +63,61 @@ impl Score {
     }
 }
 
-/// Predicts how a place would answer.
-pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>, is_local: bool) -> Score {
+/// The best that was measured at any of these places. A place that nobody has tried is believed to be as good, or it
+/// would never be tried; its first answers tell.
+#[derive(Debug, Default)]
+pub(super) struct Hope {
+    prefill_per_s: f64,
+    decode_per_s: f64,
+    /// How long answers are there: that is the model's and its clients' doing, not the place's.
+    output_tokens: Option<f64>,
+}
+
+/// Answers after which a place is taken as it was measured.
+const KNOWN_ANSWERS: u64 = 2;
+
+/// See [`Hope`].
+pub(super) fn hope(asked: &Asked<'_>, targets: &[Target]) -> Hope {
+    let places = targets.iter().filter_map(|target| asked.places.place(target));
+    places.filter(|place| place.pace.answers >= KNOWN_ANSWERS).fold(Hope::default(), |best, place| Hope {
+        prefill_per_s: best.prefill_per_s.max(place.pace.prefill_per_s),
+        decode_per_s: best.decode_per_s.max(place.pace.decode_per_s),
+        output_tokens: best.output_tokens.or(Some(place.pace.output_tokens)),
+    })
+}
+
+/// The pace to reckon with.
+fn pace(place: Option<&Place>, is_local: bool, hope: &Hope) -> Pace {
     let guess = if is_local { Pace::local() } else { Pace::cloud() };
+    let pace = place.map_or(guess, |place| place.pace.clone());
+    if pace.answers >= KNOWN_ANSWERS {
+        return pace;
+    }
+    Pace {
+        prefill_per_s: pace.prefill_per_s.max(hope.prefill_per_s),
+        decode_per_s: pace.decode_per_s.max(hope.decode_per_s),
+        output_tokens: hope.output_tokens.unwrap_or(pace.output_tokens),
+        ..pace
+    }
+}
+
+/// Predicts how a place would answer.
+pub(super) fn score(
+    asked: &Asked<'_>,
+    target: &Target,
+    info: Option<&ModelInfo>,
+    is_local: bool,
+    hope: &Hope,
+) -> Score {
     let place = asked.places.place(target);
-    let pace = place.map_or(&guess, |place| &place.pace);
+    let pace = &pace(place, is_local, hope);
     let warm_tokens = asked.sessions.warm_tokens(&asked.wish.prefix, target).min(asked.wish.prompt_tokens);
     let output = output_tokens(asked.wish, pace);
     let running = place.map_or(0, |place| place.running.len());
     let slow = slowness(asked, target) * (1.0 + running as f64 * CONTENTION);
     let is_cold = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded)) == Some(false);
     Score {
-        wait: place.map_or(Duration::ZERO, |place| wait(asked, place)),
+        wait: place.map_or(Duration::ZERO, |place| wait(asked, target, place)),
         load: if is_cold { pace.load } else { Duration::ZERO },
         prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
         decode: pace.decode(output).mul_f64(slow),
@@ -84,9 +127,9 @@ pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>
     }
 }
 
-fn wait(asked: &Asked<'_>, place: &Place) -> Duration {
+fn wait(asked: &Asked<'_>, target: &Target, place: &Place) -> Duration {
     let unread = place.unread(asked.now);
-    match place.slots {
+    match asked.config.upstream(&target.upstream).and_then(|upstream| upstream.slots).or(place.slots) {
         Some(slots) if place.running.len() >= slots as usize => {
             let work = place.owed(asked.now) + place.ahead(asked.lane);
             unread.max(work / slots.max(1))
