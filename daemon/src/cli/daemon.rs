@@ -78,7 +78,7 @@ impl Daemon {
     }
 
     async fn call(&self, upstream: &Upstream, path: &str, body: Option<Bytes>, stream: bool) -> anyhow::Result<Reply> {
-        let outbound = Outbound { path: path.to_owned(), body, stream, ..Outbound::default() };
+        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), stream, ..Outbound::default() };
         self.clients.call(upstream, outbound).await.map_err(|error: CallError| said(upstream, error.fault))
     }
 }

@@ -210,9 +210,10 @@ impl Job {
         if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
             path.push_str("?beta=true");
         }
-        let outbound = Outbound {
-            path,
-            body: Some(Bytes::from(body)),
+        let body = Bytes::from(body);
+        let outbound = || Outbound {
+            path: path.clone(),
+            body: Some(body.clone()),
             headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
             stream: self.ask.stream,
         };
