@@ -192,6 +192,24 @@ fn a_prompt_over_the_context_is_refused_by_us() {
 }
 
 #[test]
+fn a_long_prompt_gets_the_context_that_it_needs() {
+    let fake = Fake::start();
+    let daemon = Setup::new().fake("a", "ollama", &fake).start();
+    wait_model(&daemon, MODEL);
+    let ask = |words: usize, path: &str| {
+        let mut body = chat_body(MODEL, false);
+        body["messages"][0]["content"] = json!("word ".repeat(words));
+        assert_eq!(daemon.post(path, &body).status(), 200);
+        let asked = fake.requests().len() - 1;
+        fake.body(asked)["options"]["num_ctx"].clone()
+    };
+    for path in ["/v1/chat/completions", "/api/chat"] {
+        assert_eq!(ask(50, path), json!(null), "{path}: what is there will do");
+        assert_eq!(ask(5_000, path), json!(16_384), "{path}: Ollama would cut it at 4,096");
+    }
+}
+
+#[test]
 fn decisions_are_explained_in_headers() {
     let (_a, _b, daemon) = two("");
     let response = daemon.send(&chat(MODEL, false));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::catalogue::Target;
+use domain::context;
 use domain::dispatch::{Entry, Outcome};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
@@ -202,10 +203,15 @@ impl Job {
             let refusal = Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
             return Err(refusal.into());
         };
-        let body = self
+        let mut body = self
             .ask
             .outgoing(leg.far, &leg.target.model, upstream.host())
             .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
+        if upstream.kind == UpstreamKind::Ollama
+            && let Some(tokens) = context::to_ask(&self.entry.wish, snapshot.catalogue.info(&leg.target))
+        {
+            body = wire::ollama::with_context(body, tokens);
+        }
         let mut path = leg.far.path().to_owned();
         if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
             path.push_str("?beta=true");

@@ -108,7 +108,9 @@ impl Clients {
             Err(_) => Vec::new(),
         };
         for model in &mut models {
-            model.loaded = Some(loaded.iter().any(|running| running.id == model.id));
+            let running = loaded.iter().find(|running| running.id == model.id);
+            model.loaded = Some(running.is_some());
+            model.loaded_context_tokens = running.and_then(|running| running.context_tokens);
             let key = model.digest.clone().unwrap_or_else(|| model.id.clone());
             if !shown.contains_key(&key) {
                 let question = Bytes::from(json!({ "model": model.id }).to_string());

@@ -29,6 +29,8 @@ pub struct ModelInfo {
     pub quantization: Option<String>,
     /// Whether it is in memory.
     pub loaded: Option<bool>,
+    /// The context with which it is in memory now, in tokens, where that can be chosen (Ollama).
+    pub loaded_context_tokens: Option<u64>,
     /// Requests that the server answers at once.
     pub slots: Option<u32>,
     /// What it costs.
