@@ -95,7 +95,9 @@ impl ServeError {
                 Refusal::Busy { .. } | Refusal::QueueFull { .. } | Refusal::Stopping { .. } => {
                     (FailureKind::Overloaded, None, None)
                 }
-                Refusal::PublicAddress | Refusal::ForeignHost { .. } => (FailureKind::Permission, None, None),
+                Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
+                    (FailureKind::Permission, None, None)
+                }
             },
             Self::Call { error, .. } => match &error.fault {
                 Fault::Status { failure, .. } | Fault::Reported(failure) => {

@@ -57,6 +57,12 @@ pub enum Refusal {
         /// As the client wrote it.
         host: String,
     },
+    /// A browser sent it for a web page that nobody let in.
+    #[error("web pages of `{origin}` may not call; the owner can allow them under [endpoint] cors_origins")]
+    ForeignOrigin {
+        /// As the browser wrote it.
+        origin: String,
+    },
 }
 
 impl Refusal {
@@ -72,6 +78,7 @@ impl Refusal {
             Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
+            Self::ForeignOrigin { .. } => "foreign_origin",
         }
     }
 
@@ -86,7 +93,8 @@ impl Refusal {
             | Self::NoModelNamed
             | Self::CannotServe { .. }
             | Self::PublicAddress
-            | Self::ForeignHost { .. } => None,
+            | Self::ForeignHost { .. }
+            | Self::ForeignOrigin { .. } => None,
         }
     }
 }
