@@ -7,7 +7,7 @@ use anyhow::Context;
 use webui::{Overview, UpstreamState};
 
 use super::daemon::Daemon;
-use super::{DaemonArgs, Done};
+use super::{DaemonArgs, Done, tame};
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
@@ -18,7 +18,7 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     };
     let overview: Overview =
         serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
-    print!("{}", text(&overview));
+    print!("{}", tame(&text(&overview)));
     Ok(Done::Yes)
 }
 
