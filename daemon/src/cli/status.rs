@@ -50,6 +50,7 @@ fn write_text(out: &mut String, overview: &Overview) -> std::fmt::Result {
         let head = if position == 0 { "upstreams" } else { "" };
         let state = match &row.state {
             UpstreamState::Asking => "is being asked".to_owned(),
+            UpstreamState::Answers { models: 1 } => "answers, 1 model".to_owned(),
             UpstreamState::Answers { models } => format!("answers, {models} models"),
             UpstreamState::Silent { reason } => format!("does not answer: {reason}"),
         };
