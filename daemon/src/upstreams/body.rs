@@ -25,7 +25,13 @@ pub(crate) struct ReplyBody {
     /// What [`ReplyBody::collect`] has so far: the first chunk alone, or all of them.
     first: Bytes,
     collected: BytesMut,
+    /// Chunks since the others of this worker had their turn.
+    in_a_row: u32,
 }
+
+/// Most chunks that are taken before others have their turn. A flood of small ones is always ready: without a pause the
+/// worker would not even hear that the client has left.
+const IN_A_ROW_MAX: u32 = 64;
 
 enum Source {
     Plain(DrivenBody),
@@ -58,7 +64,14 @@ impl ReplyBody {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));
             }
         };
-        Ok(Self { source, deadline: first_byte, idle_timeout, first: Bytes::new(), collected: BytesMut::new() })
+        Ok(Self {
+            source,
+            deadline: first_byte,
+            idle_timeout,
+            first: Bytes::new(),
+            collected: BytesMut::new(),
+            in_a_row: 0,
+        })
     }
 
     /// A body that is made here.
@@ -72,6 +85,7 @@ impl ReplyBody {
             idle_timeout,
             first: Bytes::new(),
             collected: BytesMut::new(),
+            in_a_row: 0,
         }
     }
 
@@ -81,6 +95,11 @@ impl ReplyBody {
     /// # Errors
     /// The connection broke.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        self.in_a_row += 1;
+        if self.in_a_row > IN_A_ROW_MAX {
+            self.in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         match self.source.next().await {
             Some(Ok(chunk)) => {
                 self.deadline = Instant::now() + self.idle_timeout;
