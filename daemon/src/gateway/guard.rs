@@ -30,7 +30,7 @@ pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<(), Re
     // HTTP/2 names the host in the URI instead.
     let host = match request.headers().get(HOST) {
         Some(value) => value.to_str().unwrap_or("?"),
-        None => request.uri().host().unwrap_or_default(),
+        None => request.uri().authority().map_or("", |authority| authority.as_str()),
     };
     if !is_local_host(host, &endpoint.host_names) && !endpoint.access.allow_public {
         return Err(Refusal::ForeignHost { host: host.chars().take(HOST_CHARS_MAX).collect() });
