@@ -145,8 +145,8 @@ fn who_waits_is_told_for_how_many() {
     eventually("the second one waits", || waiting(&daemon) == 1);
     let mut third = daemon.open(&chat(MODEL, true));
     let (_, _) = (second.head(), third.head());
-    second.until(": queued, 0 before this one");
-    third.until(": queued, 1 before this one");
+    let _ = second.until(": queued, 0 before this one");
+    let _ = third.until(": queued, 1 before this one");
     drop(first);
 }
 

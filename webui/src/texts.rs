@@ -42,7 +42,8 @@ pub(crate) const FIRST_STEPS_LOCAL: &str = "A model server on this machine";
 pub(crate) const FIRST_STEPS_LOCAL_HOW: &str = "Start Ollama, llama.cpp, vLLM or LM Studio on its usual port. Airlane \
      looks there from time to time and finds it by itself, unless discovery is off in the config.";
 pub(crate) const FIRST_STEPS_LAN: &str = "A model server elsewhere";
-pub(crate) const FIRST_STEPS_LAN_HOW: &str = "Add it to the config. Airlane takes it over when the file is saved.";
+pub(crate) const FIRST_STEPS_LAN_HOW: &str =
+    "Add it to the config file, the one of airlane run --config FILE. Airlane takes it over when the file is saved.";
 pub(crate) const FIRST_STEPS_LAN_CONFIG: &str =
     "[[upstream]]\nname = \"gpu-box\"\nkind = \"openai\"\nurl = \"http://192.168.1.20:8000\"";
 pub(crate) const FIRST_STEPS_CLOUD: &str = "A cloud";

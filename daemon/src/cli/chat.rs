@@ -11,7 +11,7 @@ use wire::reply::Event;
 use wire::sse::Reader;
 
 use super::daemon::Daemon;
-use super::{DaemonArgs, Done, models};
+use super::{DaemonArgs, Done, models, tame};
 use crate::upstreams::Reply;
 
 /// Largest prompt that is read from standard input.
@@ -53,7 +53,7 @@ pub(super) async fn run(args: &DaemonArgs, model: Option<String>, prompt: Vec<St
         (Some(upstream), None) => upstream,
         (None, _) => model,
     };
-    eprintln!("{}", summary(&by, &told, began.elapsed()));
+    eprintln!("{}", tame(&summary(&by, &told, began.elapsed())));
     if !told.finished {
         bail!("the answer broke off");
     }
@@ -86,7 +86,7 @@ async fn show(reply: &mut Reply, began: Instant) -> anyhow::Result<Told> {
             }
             match event {
                 Event::Text { text, .. } | Event::Refusal { text, .. } => {
-                    write!(out, "{text}")?;
+                    write!(out, "{}", tame(&text))?;
                     out.flush()?;
                 }
                 Event::Usage(usage) => told.output_tokens = usage.output,

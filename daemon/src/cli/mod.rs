@@ -88,7 +88,7 @@ struct SourceArgs {
 
 #[derive(Debug, Args)]
 struct DaemonArgs {
-    /// Base URL of the airlane to ask; found by itself on this machine
+    /// Base URL of the airlane to ask, as its clients write it; found by itself on this machine
     #[arg(long, env = "AIRLANE_URL", value_name = "URL")]
     url: Option<String>,
     /// The config file that the running airlane uses, if it is not found otherwise
@@ -120,7 +120,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::NothingThere) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("airlane: {error:#}");
+            eprintln!("airlane: {}", tame(&format!("{error:#}")));
             ExitCode::from(match () {
                 () if error.is::<Problems>() => 2,
                 () if error.is::<NotRunning>() => 3,
@@ -128,6 +128,11 @@ pub(crate) fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// Text as a terminal may have it: what upstreams and models write could steer it by control characters.
+fn tame(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control() || matches!(letter, '\n' | '\t')).collect()
 }
 
 fn run(command: Command) -> anyhow::Result<Done> {

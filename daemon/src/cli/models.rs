@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::daemon::Daemon;
-use super::{DaemonArgs, Done};
+use super::{DaemonArgs, Done, tame};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct List {
@@ -30,7 +30,7 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     for model in &models {
         let context = model.context_length.map(|tokens| format!("{tokens} tokens")).unwrap_or_default();
         let line = format!("{:width$}  {:>15}  {}", model.id, context, model.upstream.as_deref().unwrap_or_default());
-        println!("{}", line.trim_end());
+        println!("{}", tame(line.trim_end()));
     }
     Ok(Done::Yes)
 }

@@ -100,7 +100,9 @@ impl ServeError {
                 Refusal::TooLong { .. } => {
                     (FailureKind::ContextLength, word("context_length_exceeded"), word("messages"))
                 }
-                Refusal::PublicAddress | Refusal::ForeignHost { .. } => (FailureKind::Permission, None, None),
+                Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
+                    (FailureKind::Permission, None, None)
+                }
             },
             Self::Call { error, .. } => match &error.fault {
                 Fault::Status { failure, .. } | Fault::Reported(failure) => {

@@ -87,6 +87,12 @@ pub enum Refusal {
         /// As the client wrote it.
         host: String,
     },
+    /// A browser sent it for a web page that nobody let in.
+    #[error("web pages of `{origin}` may not call; the owner can allow them under [endpoint] cors_origins")]
+    ForeignOrigin {
+        /// As the browser wrote it.
+        origin: String,
+    },
 }
 
 impl Refusal {
@@ -105,6 +111,7 @@ impl Refusal {
             Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
+            Self::ForeignOrigin { .. } => "foreign_origin",
         }
     }
 
@@ -122,7 +129,8 @@ impl Refusal {
             | Self::CannotServe { .. }
             | Self::TooLong { .. }
             | Self::PublicAddress
-            | Self::ForeignHost { .. } => None,
+            | Self::ForeignHost { .. }
+            | Self::ForeignOrigin { .. } => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use domain::telemetry::Telemetry;
 use webui::{Overview, UpstreamState};
 
 use super::daemon::Daemon;
-use super::{DaemonArgs, Done};
+use super::{DaemonArgs, Done, tame};
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
@@ -21,14 +21,14 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     };
     let overview: Overview =
         serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
-    print!("{}", text(&overview));
+    print!("{}", tame(&text(&overview)));
     if let Some(body) = daemon.console("/api/v1/telemetry").await? {
         let telemetry: Telemetry =
             serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
         let mut out = String::new();
         // Writing into a String does not fail.
         let _ = gpus::write(&mut out, &telemetry.gpus);
-        print!("{out}");
+        print!("{}", tame(&out));
     }
     Ok(Done::Yes)
 }
@@ -61,6 +61,7 @@ fn write_text(out: &mut String, overview: &Overview) -> std::fmt::Result {
         let head = if position == 0 { "upstreams" } else { "" };
         let state = match &row.state {
             UpstreamState::Asking => "is being asked".to_owned(),
+            UpstreamState::Answers { models: 1 } => "answers, 1 model".to_owned(),
             UpstreamState::Answers { models } => format!("answers, {models} models"),
             UpstreamState::Silent { reason } => format!("does not answer: {reason}"),
         };

@@ -173,6 +173,7 @@ fn check_messages(object: &Object) -> Result<(), Malformed> {
 
 /// An object whose content does not matter here.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Json {}
 
 fn include_usage(object: &Object) -> Result<bool, Malformed> {
