@@ -197,6 +197,9 @@ impl State {
             let target = Target { upstream: upstream.name.clone(), model: listed.info.id.clone() };
             self.dispatch.told(&target, listed.info.slots, listed.info.loaded, upstream.local);
         }
+        // Clients may name models of an upstream that has not told its own: what is not offered is forgotten.
+        let is_offered = |target: &Target| snapshot.catalogue.info(target).is_some();
+        self.dispatch.places.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
         self.told = Some(snapshot.clone());
     }
 }
@@ -253,13 +256,16 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Left);
-        {
+        let somebody_waits = {
             let now = self.dispatcher.now();
             let mut state = self.dispatcher.lock();
             state.calls.remove(&self.grant.id);
             state.dispatch.ended(&self.grant, outcome, now);
-        }
+            state.dispatch.waiting() > 0
+        };
         self.dispatcher.metrics.in_flight.dec();
-        self.dispatcher.wake();
+        if somebody_waits {
+            self.dispatcher.wake();
+        }
     }
 }

@@ -95,6 +95,8 @@ pub struct Listed {
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
+
 use crate::config::Config;
 
 /// What the upstreams told, by upstream name. An upstream that is not here has not answered, or not for too long.
@@ -114,9 +116,9 @@ pub struct Target {
 pub struct Catalogue {
     listed: Vec<Listed>,
     /// Name → where it is, in the order in which it should be tried.
-    names: HashMap<String, Vec<Target>>,
+    names: HashMap<String, Vec<Target>, FixedState>,
     /// Where the models of upstreams are in the list.
-    places: HashMap<Target, usize>,
+    places: HashMap<Target, usize, FixedState>,
     /// Upstreams whose list is known.
     known: Vec<String>,
 }

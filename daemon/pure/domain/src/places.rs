@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use crate::catalogue::Target;
 use crate::health::{Health, Permission, State};
 use crate::lane::Lane;
@@ -12,8 +14,8 @@ use crate::pace::Pace;
 /// Everything that is known of all places. What is not in here is as good as unknown.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    sites: HashMap<String, Site>,
-    places: HashMap<Target, Place>,
+    sites: HashMap<String, Site, FixedState>,
+    places: HashMap<Target, Place, FixedState>,
 }
 
 /// What holds for all models of an upstream.
@@ -143,11 +145,10 @@ impl Places {
         self.sites.iter().map(|(name, site)| (name.as_str(), site))
     }
 
-    /// Forgets what is no longer offered, as far as nothing runs there.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Target) -> bool) {
-        self.places.retain(|target, place| !place.running.is_empty() || keep(target));
-        let places = &self.places;
-        self.sites.retain(|name, _| places.keys().any(|target| target.upstream == *name));
+    /// Forgets models that are no longer offered, as far as nothing runs there, and upstreams that are gone.
+    pub fn retain(&mut self, is_offered: impl Fn(&Target) -> bool, is_upstream: impl Fn(&str) -> bool) {
+        self.places.retain(|target, place| !place.running.is_empty() || is_offered(target));
+        self.sites.retain(|name, _| is_upstream(name));
     }
 
     /// Why a model at an upstream may not be called now, if it may not.
