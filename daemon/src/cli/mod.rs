@@ -4,6 +4,7 @@ mod chat;
 mod check;
 mod daemon;
 mod models;
+mod plain;
 mod status;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::daemon::NotRunning;
+use self::plain::plain;
 use crate::assemble;
 use crate::settings::{Overrides, Problems, Source};
 
@@ -29,7 +31,7 @@ Begin with:  airlane run                 serve what is found on this machine
              airlane chat \"Hello\"         ask a model through the running airlane
 
 Exit codes:  0 done · 1 it failed, the message says why · 2 the command line or the config is wrong
-             3 nothing there: no airlane is running, or no model was found";
+             3 nothing there: no airlane is running, or no model that would answer was found";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -120,7 +122,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::NothingThere) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("airlane: {error:#}");
+            eprintln!("airlane: {}", plain(&format!("{error:#}")));
             ExitCode::from(match () {
                 () if error.is::<Problems>() => 2,
                 () if error.is::<NotRunning>() => 3,

@@ -1,5 +1,7 @@
 //! What would happen to a request, without anything happening.
 
+use std::collections::HashMap;
+
 use super::{Dispatch, Entry, House};
 use crate::catalogue::Target;
 use crate::moment::Moment;
@@ -30,9 +32,13 @@ impl Dispatch {
         Look { refusal: refusal.or_else(full), goes, room, route }
     }
 
-    /// Requests that wait for a place as their first choice.
+    /// How many requests wait for each place as their first choice.
     #[must_use]
-    pub fn waiting_for(&self, target: &Target) -> usize {
-        self.waiting.iter().filter(|ticket| ticket.targets.first() == Some(target)).count()
+    pub fn queues(&self) -> HashMap<&Target, usize> {
+        let mut queues = HashMap::new();
+        for target in self.waiting.iter().filter_map(|ticket| ticket.targets.first()) {
+            *queues.entry(target).or_default() += 1;
+        }
+        queues
     }
 }

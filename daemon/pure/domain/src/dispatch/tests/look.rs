@@ -22,8 +22,7 @@ fn a_look_tells_where_a_request_goes_and_changes_nothing() {
     let full = look(&tower, &entry);
     assert_eq!((full.room.as_slice(), full.goes, full.refusal), (&[false][..], None, None), "it would wait");
     assert!(matches!(tower.enter(entry.clone()), Ok(Entered::Wait(_))));
-    assert_eq!(tower.dispatch.waiting_for(&target("gpu", "m")), 1);
-    assert_eq!(tower.dispatch.waiting_for(&target("gpu", "n")), 0);
+    assert_eq!(tower.dispatch.queues(), [(&target("gpu", "m"), 1)].into());
 
     tower.config.endpoint.max_waiting = 1;
     assert!(matches!(look(&tower, &entry).refusal, Some(Refusal::QueueFull { waiting: 1, .. })));
