@@ -82,7 +82,7 @@ fn wrong_arguments_are_exit_code_2() {
 fn help_and_version() {
     let (code, out, _) = airlane(&["--help"]);
     assert_eq!(code, Some(0));
-    for verb in ["run", "check", "status", "models", "chat", "version"] {
+    for verb in ["run", "check", "status", "models", "chat", "explain", "top", "version"] {
         assert!(out.contains(verb), "{verb} is missing in {out}");
     }
     let (code, out, _) = airlane(&["version"]);

@@ -60,6 +60,16 @@ impl Daemon {
         reply.body.collect(ANSWER_BYTES_MAX).await.map(Some).map_err(|fault| said(console, fault))
     }
 
+    /// What the console answers to a body; `None` as for [`Daemon::console`].
+    ///
+    /// # Errors
+    /// It does not answer, or with an error.
+    pub(super) async fn ask_console(&self, path: &str, body: Bytes) -> anyhow::Result<Option<Bytes>> {
+        let Some(console) = &self.console else { return Ok(None) };
+        let mut reply = self.call(console, path, Some(body), false).await?;
+        reply.body.collect(ANSWER_BYTES_MAX).await.map(Some).map_err(|fault| said(console, fault))
+    }
+
     /// An answer of the endpoint in one piece.
     ///
     /// # Errors

@@ -3,9 +3,11 @@
 mod chat;
 mod check;
 mod daemon;
+mod explain;
 mod models;
 mod plain;
 mod status;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +70,18 @@ enum Command {
         /// What to say; read from standard input unless given
         prompt: Vec<String>,
     },
+    /// Say where a request would go, and why; sends nothing to any model
+    Explain {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        question: QuestionArgs,
+    },
+    /// Watch cards, upstreams and requests; one look where the output is no terminal. Ctrl-C ends it
+    Top {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
     /// Show the version
     Version,
 }
@@ -96,6 +110,24 @@ struct DaemonArgs {
     /// The config file that the running airlane uses, if it is not found otherwise
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct QuestionArgs {
+    /// The model's name as a client would ask for it; the first of `airlane models` unless given
+    #[arg(short, long)]
+    model: Option<String>,
+    /// The path that the client would call
+    #[arg(long, value_name = "PATH", default_value = "/v1/chat/completions")]
+    surface: String,
+    /// How urgent the request is: interactive, normal or bulk
+    #[arg(long, default_value = "normal")]
+    lane: String,
+    /// A file with the whole body of a request; - is standard input
+    #[arg(long, value_name = "BODY.json", conflicts_with = "prompt")]
+    file: Option<PathBuf>,
+    /// What the request would say, if there is no file
+    prompt: Vec<String>,
 }
 
 impl SourceArgs {
@@ -143,6 +175,8 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Status { daemon } => system.block_on(status::run(&daemon)),
         Command::Models { daemon } => system.block_on(models::run(&daemon)),
         Command::Chat { daemon, model, prompt } => system.block_on(chat::run(&daemon, model, prompt)),
+        Command::Explain { daemon, question } => system.block_on(explain::run(&daemon, question)),
+        Command::Top { daemon } => system.block_on(top::run(&daemon)),
         Command::Version => {
             println!("airlane {}", env!("CARGO_PKG_VERSION"));
             Ok(Done::Yes)
