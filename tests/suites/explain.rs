@@ -237,3 +237,27 @@ fn top_is_one_look_where_nobody_looks() {
     let url = format!("http://{}", airlane_tests::sockets::refused());
     assert_eq!(airlane(&["top", "--url", &url]).0, Some(3));
 }
+
+#[test]
+fn a_full_place_is_waited_for() {
+    let fake = Fake::start();
+    let daemon = Setup::new().upstream("box", "openai", &fake.url(), "slots = 1").start();
+    wait_model(&daemon, "fake-1");
+    fake.answer(Script::gated());
+    let running = daemon.open(&chat("fake-1", true));
+    let body = chat_body("fake-1", true);
+    eventually("the running request in the decision", || explain(&daemon, "", &body).json()["chosen"]["waits"] == true);
+    let told = explain(&daemon, "", &body).json();
+    let first = &told["candidates"][0];
+    assert_eq!((&first["room"], &first["score"]["running"]), (&json!(false), &json!(1)), "{told:#}");
+    assert!(first["score"]["wait_ms"].as_u64().is_some_and(|ms| ms > 0), "{told:#}");
+    let waiting = daemon.open(&chat("fake-1", true));
+    eventually("both among the places", || {
+        let told = places(&daemon);
+        let place = &told["upstreams"][0]["models"][0];
+        let is_queued = place["waiting"] == 1 && place["waiting_s"].as_f64().is_some_and(|s| s > 0.0);
+        is_queued && place["slots"] == 1 && place["running"] == 1 && told["waiting"] == 1
+    });
+    assert_eq!(fake.requests().len(), 1, "the second one waits here, not there");
+    drop((running, waiting));
+}
