@@ -146,6 +146,11 @@ impl Dispatcher {
         }
     }
 
+    /// Takes over what is offered now, also where nobody asks for anything.
+    pub(crate) fn see(&self, snapshot: &Arc<Snapshot>) {
+        self.lock().tell(snapshot);
+    }
+
     /// Looks at those that wait from time to time, for ever.
     pub(crate) async fn keep_looking(self: Arc<Self>) {
         loop {

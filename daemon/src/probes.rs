@@ -48,6 +48,7 @@ impl Probes {
         loop {
             tick.tick().await;
             let snapshot = self.live.now();
+            self.dispatcher.see(&snapshot);
             self.press(&snapshot);
             self.look(&snapshot).await;
         }

@@ -82,7 +82,7 @@ fn wrong_arguments_are_exit_code_2() {
 fn help_and_version() {
     let (code, out, _) = airlane(&["--help"]);
     assert_eq!(code, Some(0));
-    for verb in ["run", "check", "status", "models", "chat", "version"] {
+    for verb in ["run", "check", "status", "models", "chat", "explain", "top", "version"] {
         assert!(out.contains(verb), "{verb} is missing in {out}");
     }
     let (code, out, _) = airlane(&["version"]);
@@ -191,8 +191,8 @@ fn nobody_steers_the_terminal() {
     let evil = "a\u{1b}]0;title\u{7}b\u{9b}2Jc\td";
     fake.answer(Script { tokens: vec![evil.to_owned()], ..Script::default() });
     let (_, out, err) = airlane(&["chat", "--url", &daemon.url(), "--model", "fake-1", "hi"]);
-    assert_eq!(out.trim_end(), "a]0;titleb2Jc\td", "{err}");
+    assert_eq!(out.trim_end(), "a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc\td", "{err}");
     fake.answer(Script::failing(400, None, evil));
     let (_, out, err) = airlane(&["chat", "--url", &daemon.url(), "--model", "fake-1", "hi"]);
-    assert!(err.contains("a]0;titleb2Jc"), "{out}{err}");
+    assert!(err.contains("a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc"), "{out}{err}");
 }

@@ -10,6 +10,7 @@ mod drain;
 mod embeddings;
 mod endpoint;
 mod errors;
+mod explain;
 mod failover;
 mod gpu;
 mod harness;

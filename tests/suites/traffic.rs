@@ -73,7 +73,7 @@ fn urgent_requests_pass_a_flood() {
     let fake = Fake::start();
     let daemon = Setup::new().upstream("a", "openai", &fake.url(), "slots = 4").start();
     wait_model(&daemon, MODEL);
-    fake.answer(Script { gap: Duration::from_millis(5), ..Script::default() });
+    fake.answer(Script { gap: Duration::from_millis(25), ..Script::default() });
     let lane = |name: &str| chat(MODEL, true).with("x-airlane-lane", name);
     let waits = |responses: Vec<Response>| -> Vec<u64> {
         let wait = |response: &Response| {

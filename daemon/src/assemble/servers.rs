@@ -158,7 +158,8 @@ fn keep_tidy(gateway: &Rc<Gateway>) {
 
 fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyhow::Result<Running> {
     let client_timeout = config.endpoint.client_timeout;
-    let house = web::Data::new(House::new(parts.live.clone(), parts.metrics.clone(), parts.started, urls));
+    let (live, dispatcher, metrics) = (parts.live.clone(), parts.dispatcher.clone(), parts.metrics.clone());
+    let house = web::Data::new(House::new(live, dispatcher, metrics, parts.started, urls));
     let mut server = HttpServer::new(move || {
         App::new().app_data(house.clone()).wrap(from_fn(this_machine_only)).configure(webui::pages::<House>)
     })

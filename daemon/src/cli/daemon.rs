@@ -61,9 +61,21 @@ impl Daemon {
     /// # Errors
     /// It does not answer.
     pub(super) async fn console(&self, path: &str) -> anyhow::Result<Option<Bytes>> {
-        let outbound = || Outbound { path: path.to_owned(), ..Outbound::default() };
+        self.of_console(path, None).await
+    }
+
+    /// What the console answers to a body; `None` as for [`Daemon::console`].
+    ///
+    /// # Errors
+    /// It does not answer, or with an error.
+    pub(super) async fn ask_console(&self, path: &str, body: Bytes) -> anyhow::Result<Option<Bytes>> {
+        self.of_console(path, Some(body)).await
+    }
+
+    async fn of_console(&self, path: &str, body: Option<Bytes>) -> anyhow::Result<Option<Bytes>> {
+        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), ..Outbound::default() };
         let mut reply = match self.clients.call(&self.console, outbound).await {
-            Err(CallError { fault: Fault::Status { .. }, .. }) if self.is_guessed => return Ok(None),
+            Err(CallError { fault: Fault::Status { status: 404, .. }, .. }) if self.is_guessed => return Ok(None),
             answered => answered.map_err(|error| said(&self.console, error.fault))?,
         };
         reply.body.collect(ANSWER_BYTES_MAX).await.map(Some).map_err(|fault| said(&self.console, fault))

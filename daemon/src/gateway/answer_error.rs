@@ -100,6 +100,9 @@ impl ServeError {
                 Refusal::TooLong { .. } => {
                     (FailureKind::ContextLength, word("context_length_exceeded"), word("messages"))
                 }
+                Refusal::MockOff => {
+                    (FailureKind::InvalidRequest, word("unsupported_parameter"), word("mock_testing_fallbacks"))
+                }
                 Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
                     (FailureKind::Permission, None, None)
                 }

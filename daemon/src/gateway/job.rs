@@ -107,6 +107,9 @@ impl Job {
     /// # Errors
     /// No place, no route, no upstream that accepts, or one that failed in a way in which every other would.
     pub(super) async fn next_live(&mut self) -> Result<Live, ServeError> {
+        if std::mem::take(&mut self.ask.mock_fallbacks) {
+            self.mock_failure()?;
+        }
         loop {
             let mut slot = match self.next_slot().await {
                 Ok(slot) => slot,
@@ -134,6 +137,17 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// Lets the best place fail without calling it. Nothing is counted or held against it: it has done nothing.
+    fn mock_failure(&mut self) -> Result<(), ServeError> {
+        let target = self.choose()?.target;
+        self.settlement.attempts += 1;
+        self.before.push(format!("{} (mocked)", target.upstream));
+        let error = CallError { upstream: target.upstream.clone(), fault: Fault::mocked() };
+        self.failure = Some(ServeError::Call { error: Box::new(error), before: Vec::new() });
+        self.entry.tried.push(target);
+        Ok(())
     }
 
     /// Waits for the best place that was not tried yet.

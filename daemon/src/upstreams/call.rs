@@ -74,6 +74,12 @@ impl Fault {
     pub(crate) fn gone() -> Self {
         Self::Connect("it has stopped answering".to_owned())
     }
+
+    /// The request itself asked for a failure.
+    pub(crate) fn mocked() -> Self {
+        let message = "the request's mock_testing_fallbacks made it fail, nothing was sent to it";
+        Self::Reported(UpstreamFailure::new(FailureKind::Upstream, message))
+    }
 }
 
 /// What stands in the place of a secret.

@@ -72,6 +72,12 @@ pub enum Refusal {
         /// The largest context among those that offer the model.
         context_tokens: u64,
     },
+    /// A failure is asked for that the owner has not allowed.
+    #[error(
+        "`mock_testing_fallbacks` makes a place fail only where the owner allows it, with mock_fallbacks = true under \
+         [route] in the config; leave it out to be served"
+    )]
+    MockOff,
     /// The daemon stops.
     #[error("Airlane is stopping; its successor answers in a moment")]
     Stopping {
@@ -108,6 +114,7 @@ impl Refusal {
             Self::LongQueue { .. } => "long_queue",
             Self::RateLimited { .. } => "rate_limit",
             Self::TooLong { .. } => "too_long",
+            Self::MockOff => "mock_off",
             Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
@@ -128,6 +135,7 @@ impl Refusal {
             | Self::NoModelNamed
             | Self::CannotServe { .. }
             | Self::TooLong { .. }
+            | Self::MockOff
             | Self::PublicAddress
             | Self::ForeignHost { .. }
             | Self::ForeignOrigin { .. } => None,
