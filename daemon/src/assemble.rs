@@ -2,6 +2,7 @@
 
 mod data_dir;
 mod listener;
+mod memory;
 mod servers;
 
 use std::net::SocketAddr;

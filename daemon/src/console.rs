@@ -1,18 +1,23 @@
 //! What the console's pages ask of the house.
 
+mod explain;
+mod places;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use domain::telemetry::Telemetry;
 use domain::upstream::{Upstream, UpstreamKind};
-use webui::{Console, ModelRow, Overview, UpstreamRow, UpstreamState};
+use webui::{Console, Decision, HealthRow, ModelRow, Overview, Places, Question, UpstreamRow, UpstreamState};
 
+use crate::dispatch::Dispatcher;
 use crate::live::{self, Live};
 use crate::metrics::Metrics;
 
 /// The house as the console sees it.
 pub(crate) struct House {
     live: Arc<Live>,
+    dispatcher: Arc<Dispatcher>,
     metrics: Arc<Metrics>,
     started: Instant,
     base_urls: Vec<String>,
@@ -20,8 +25,18 @@ pub(crate) struct House {
 
 impl House {
     /// `base_urls` are those of the endpoint as clients write them, the best one first.
-    pub(crate) fn new(live: Arc<Live>, metrics: Arc<Metrics>, started: Instant, base_urls: Vec<String>) -> Self {
-        Self { live, metrics, started, base_urls }
+    pub(crate) fn new(
+        live: Arc<Live>,
+        dispatcher: Arc<Dispatcher>,
+        metrics: Arc<Metrics>,
+        started: Instant,
+        base_urls: Vec<String>,
+    ) -> Self {
+        Self { live, dispatcher, metrics, started, base_urls }
+    }
+
+    fn health(&self, upstream: &str) -> HealthRow {
+        self.dispatcher.with(|dispatch, now| HealthRow::of(&dispatch.places.standing(upstream, now)))
     }
 }
 
@@ -31,7 +46,7 @@ impl Console for House {
         let config = self.live.config_state();
         let upstreams = snapshot.upstreams.iter().filter_map(|state| {
             let upstream = snapshot.config.upstream(&state.name)?;
-            Some(row(upstream, state))
+            Some(row(upstream, state, self.health(&state.name)))
         });
         let models = snapshot.catalogue.listed().iter().map(|listed| ModelRow {
             id: listed.id.clone(),
@@ -57,14 +72,28 @@ impl Console for House {
     fn telemetry(&self) -> Arc<Telemetry> {
         self.live.telemetry()
     }
+
+    fn places(&self) -> Places {
+        let snapshot = self.live.now();
+        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, now))
+    }
+
+    fn explain(&self, question: &Question) -> Result<Decision, String> {
+        explain::decide(&self.dispatcher, &self.live.now(), question)
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.live.now().config.endpoint.body_max_bytes
+    }
 }
 
-fn row(upstream: &Upstream, state: &live::UpstreamState) -> UpstreamRow {
+fn row(upstream: &Upstream, state: &live::UpstreamState, health: HealthRow) -> UpstreamRow {
     let place = if upstream.kind == UpstreamKind::Loopback { "built in" } else { &upstream.origin };
     UpstreamRow {
         name: upstream.name.clone(),
         kind: upstream.kind.name().to_owned(),
         where_: place.to_owned(),
+        health,
         state: match &state.error {
             _ if !state.asked => UpstreamState::Asking,
             Some(reason) => UpstreamState::Silent { reason: reason.clone() },

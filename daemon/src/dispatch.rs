@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::catalogue::{Catalogue, ModelInfo, Target};
+use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
 use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
 use domain::health::Symptom;
 use domain::moment::Moment;
 use domain::refusal::Refusal;
 use domain::route::Route;
-use domain::upstream::Upstream;
 use tokio::sync::{Notify, oneshot};
 
 use crate::live::{Live, Snapshot};
@@ -30,6 +29,8 @@ struct State {
     dispatch: Dispatch,
     /// Who is to be told, by ticket.
     waiting: HashMap<u64, oneshot::Sender<Result<Slot, Refusal>>>,
+    /// The snapshot whose models are known.
+    told: Option<Arc<Snapshot>>,
     /// Calls in progress, to be cut when their upstream is gone.
     calls: HashMap<u64, (String, Arc<Notify>)>,
 }
@@ -73,12 +74,13 @@ impl Dispatcher {
     pub(crate) async fn enter(
         self: &Arc<Self>,
         entry: Entry,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         waits: impl FnOnce(u64),
     ) -> Result<Slot, Refusal> {
         let (config, house) = (&snapshot.config, house(&snapshot.config, &snapshot.catalogue));
         let (ticket, receiver) = {
             let mut state = self.lock();
+            state.tell(snapshot);
             match state.dispatch.enter(entry, house, self.now())? {
                 Entered::Go(grant) => return Ok(self.slot(&mut state, grant)),
                 Entered::Wait(ticket) => {
@@ -106,8 +108,10 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Nobody can serve it.
-    pub(crate) fn choose(&self, entry: &Entry, snapshot: &Snapshot) -> Result<Route, Refusal> {
-        self.lock().dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
+    pub(crate) fn choose(&self, entry: &Entry, snapshot: &Arc<Snapshot>) -> Result<Route, Refusal> {
+        let mut state = self.lock();
+        state.tell(snapshot);
+        state.dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
     }
 
     /// How many go before a ticket.
@@ -142,6 +146,11 @@ impl Dispatcher {
         }
     }
 
+    /// Takes over what is offered now, also where nobody asks for anything.
+    pub(crate) fn see(&self, snapshot: &Arc<Snapshot>) {
+        self.lock().tell(snapshot);
+    }
+
     /// Looks at those that wait from time to time, for ever.
     pub(crate) async fn keep_looking(self: Arc<Self>) {
         loop {
@@ -150,12 +159,6 @@ impl Dispatcher {
                 self.wake();
             }
         }
-    }
-
-    /// What an upstream told of one of its models.
-    pub(crate) fn told(&self, upstream: &Upstream, model: &ModelInfo) {
-        let target = Target { upstream: upstream.name.clone(), model: model.id.clone() };
-        self.lock().dispatch.told(&target, upstream.slots.or(model.slots), model.loaded, upstream.local);
     }
 
     /// How a look at an upstream ended.
@@ -185,6 +188,25 @@ impl Dispatcher {
     /// Reads the state as it is.
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Dispatch, Moment) -> T) -> T {
         read(&self.lock().dispatch, self.now())
+    }
+}
+
+impl State {
+    /// Takes over what the upstreams told of their models, once for each catalogue.
+    fn tell(&mut self, snapshot: &Arc<Snapshot>) {
+        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, snapshot)) {
+            return;
+        }
+        for listed in snapshot.catalogue.listed() {
+            let Some(upstream) = snapshot.config.upstream(&listed.upstream) else { continue };
+            let target = Target { upstream: upstream.name.clone(), model: listed.info.id.clone() };
+            let slots = upstream.slots.or(listed.info.slots);
+            self.dispatch.told(&target, slots, listed.info.loaded, upstream.local);
+        }
+        // Clients may name models of an upstream that has not told its own: what is not offered is forgotten.
+        let is_offered = |target: &Target| snapshot.catalogue.info(target).is_some();
+        self.dispatch.places.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
+        self.told = Some(snapshot.clone());
     }
 }
 
@@ -240,13 +262,16 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Left);
-        {
+        let somebody_waits = {
             let now = self.dispatcher.now();
             let mut state = self.dispatcher.lock();
             state.calls.remove(&self.grant.id);
             state.dispatch.ended(&self.grant, outcome, now);
-        }
+            state.dispatch.waiting() > 0
+        };
         self.dispatcher.metrics.in_flight.dec();
-        self.dispatcher.wake();
+        if somebody_waits {
+            self.dispatcher.wake();
+        }
     }
 }

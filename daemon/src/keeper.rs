@@ -43,6 +43,9 @@ impl Keeper {
     /// Looks for upstreams and publishes the first config.
     pub(crate) async fn begin(&mut self) {
         self.look_around().await;
+        if self.configs.borrow().upstreams.iter().all(|upstream| upstream.kind == UpstreamKind::Loopback) {
+            warn!("there is no model to serve yet: `airlane check` says how to get one");
+        }
         self.live.note_config(ConfigState { revision: 1, ..ConfigState::default() });
     }
 
@@ -76,6 +79,7 @@ impl Keeper {
         let restart_needed = self.started.restart_needed(&config);
         if config == self.written {
             // Written again without a change; or put right after a mistake.
+            info!("config read again, nothing to change");
             self.live.note_config(ConfigState { problem: None, ..ConfigState::clone(&before) });
             return;
         }

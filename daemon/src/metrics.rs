@@ -2,10 +2,12 @@
 
 mod gpu;
 mod place;
+mod state;
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use domain::health::State;
 use domain::telemetry::Telemetry;
 use domain::usage::Usage;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -195,15 +197,18 @@ impl Metrics {
         (u64::try_from(in_flight).unwrap_or(0), begun)
     }
 
-    /// Everything in the text format.
-    pub(crate) fn text(&self, telemetry: &Telemetry) -> String {
+    /// Everything in the text format, with how each upstream does.
+    pub(crate) fn text(&self, telemetry: &Telemetry, states: &[(&str, State)]) -> String {
         self.memory.set(resident_bytes().unwrap_or(0));
         let mut cards = Registry::with_prefix("airlane_gpu");
         gpu::register(&telemetry.gpus, &mut cards);
+        let mut upstreams = Registry::with_prefix("airlane_upstream");
+        state::register(states, &mut upstreams);
         let mut out = String::new();
         // Writing into a String does not fail.
         let _ = encode_registry(&mut out, &self.registry)
             .and_then(|()| encode_registry(&mut out, &cards))
+            .and_then(|()| encode_registry(&mut out, &upstreams))
             .and_then(|()| encode_eof(&mut out));
         out
     }

@@ -28,8 +28,6 @@ pub(crate) struct Probes {
     clients: Arc<Clients>,
     dispatcher: Arc<Dispatcher>,
     looked: HashMap<String, Looked>,
-    /// The snapshot whose models were told.
-    told: Option<Arc<Snapshot>>,
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +38,7 @@ struct Looked {
 
 impl Probes {
     pub(crate) fn new(live: Arc<Live>, clients: Arc<Clients>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { live, clients, dispatcher, looked: HashMap::new(), told: None }
+        Self { live, clients, dispatcher, looked: HashMap::new() }
     }
 
     /// Works for ever.
@@ -50,23 +48,10 @@ impl Probes {
         loop {
             tick.tick().await;
             let snapshot = self.live.now();
-            self.tell(&snapshot);
+            self.dispatcher.see(&snapshot);
             self.press(&snapshot);
             self.look(&snapshot).await;
         }
-    }
-
-    /// Tells the dispatcher what the upstreams told of their models, once for each catalogue.
-    fn tell(&mut self, snapshot: &Arc<Snapshot>) {
-        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, snapshot)) {
-            return;
-        }
-        for listed in snapshot.catalogue.listed() {
-            if let Some(upstream) = snapshot.config.upstream(&listed.upstream) {
-                self.dispatcher.told(upstream, &listed.info);
-            }
-        }
-        self.told = Some(snapshot.clone());
     }
 
     /// Passes on how busy this machine's GPUs are with the work of others.

@@ -85,3 +85,35 @@ fn a_foreign_host_name_is_refused() {
         assert_eq!(exchange.finish().status(), status, "{host}");
     }
 }
+
+/// A browser sends a page's POST without asking first if it looks like that of a form.
+#[test]
+fn a_foreign_page_cannot_spend_tokens() {
+    let (fake, daemon) = pair("openai");
+    let from = |origin: &str| chat("fake-1", false).with("origin", origin).with("content-type", "text/plain");
+    for origin in ["https://evil.example", "null", "http://127.0.0.1.evil.example"] {
+        let refused = daemon.send(&from(origin));
+        assert_eq!(refused.status(), 403, "{origin}");
+        assert!(refused.text().contains("cors_origins"), "what to do is said: {}", refused.text());
+    }
+    assert!(fake.requests().is_empty(), "nobody was asked");
+    for origin in ["http://localhost:3000", "app://notes", &daemon.url()] {
+        assert_eq!(daemon.send(&from(origin)).status(), 200, "{origin}");
+    }
+}
+
+#[test]
+fn the_owner_may_let_every_page_in() {
+    let (_fake, daemon) = pair_with("openai", Setup::new().endpoint("cors_origins = [\"*\"]"));
+    assert_eq!(daemon.send(&chat("fake-1", false).with("origin", "https://evil.example")).status(), 200);
+}
+
+#[test]
+fn metrics_are_for_the_lan_too() {
+    let (_fake, daemon) = pair("openai");
+    assert_eq!(daemon.get("/metrics").status(), 200);
+    let mut exchange = Exchange::connect(daemon.address());
+    exchange.write(b"GET /metrics HTTP/1.1\r\nhost: attacker.example.com\r\nconnection: close\r\n\r\n");
+    let refused = exchange.finish();
+    assert_eq!(refused.status(), 403, "they name models and upstreams: {}", refused.text());
+}

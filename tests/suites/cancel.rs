@@ -1,5 +1,8 @@
 //! The client leaves: the upstream's work ends at once, in every phase.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use airlane_tests::client::Exchange;
@@ -200,4 +203,45 @@ fn cancelled_work_is_counted() {
     eventually("the cancelled request in /metrics", || {
         metric(&daemon.get("/metrics").text(), &["cancel"]).is_some_and(|count| count >= 1.0)
     });
+}
+
+/// An upstream that sends small chunks without end, as fast as they are taken. Tells when its connection is closed.
+fn flood() -> (SocketAddr, mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (closed, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let closed = closed.clone();
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                let bytes = socket.read(&mut head).unwrap_or(0);
+                if head[..bytes].starts_with(b"GET") {
+                    let list = "{\"data\":[{\"id\":\"flood\"}]}";
+                    let length = list.len();
+                    let _ = write!(
+                        socket,
+                        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{list}"
+                    );
+                    return;
+                }
+                let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+                let chunks = format!("28\r\n{}\r\n", " ".repeat(0x28)).repeat(100);
+                while socket.write_all(chunks.as_bytes()).is_ok() {}
+                let _ = closed.send(());
+            });
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn a_flood_does_not_drown_the_clients_leaving() {
+    let (address, closed) = flood();
+    let daemon = Setup::new().upstream("flood", "openai", &format!("http://{address}"), "").start();
+    wait_model(&daemon, "flood");
+    let exchange = daemon.open(&chat("flood", false));
+    std::thread::sleep(Duration::from_millis(300));
+    drop(exchange);
+    closed.recv_timeout(SOON).expect("the upstream is told to stop");
 }

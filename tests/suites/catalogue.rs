@@ -197,3 +197,12 @@ fn a_second_listener_stands_in_for_an_ollama() {
     let answer = airlane_tests::client::send(*second, &ollama_chat("fake-1", false));
     assert_eq!(answer.json()["message"]["content"], Script::default().full_text(), "{}", answer.text());
 }
+
+#[test]
+fn what_cannot_be_shown_is_no_model() {
+    let long = "x".repeat(600);
+    let fake = Fake::with_models(&["red\u{1b}[31m", "two\nlines", &long, "fine <b> name"]);
+    let daemon = Setup::new().fake("box", "openai", &fake).start();
+    wait_model(&daemon, "fine <b> name");
+    assert_eq!(models(&daemon), ["fine <b> name"]);
+}

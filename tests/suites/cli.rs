@@ -82,7 +82,7 @@ fn wrong_arguments_are_exit_code_2() {
 fn help_and_version() {
     let (code, out, _) = airlane(&["--help"]);
     assert_eq!(code, Some(0));
-    for verb in ["run", "check", "status", "models", "chat", "version"] {
+    for verb in ["run", "check", "status", "models", "chat", "explain", "top", "version"] {
         assert!(out.contains(verb), "{verb} is missing in {out}");
     }
     let (code, out, _) = airlane(&["version"]);
@@ -162,4 +162,37 @@ fn arguments_win_over_the_file() {
     let daemon = setup.start();
     assert_eq!(daemon.address(), free);
     wait_model(&daemon, "fake-1");
+}
+
+#[test]
+fn an_address_of_another_machine_is_said() {
+    let (folder, path) = file("[discovery]\nenabled = false\n");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let (code, out, err) = airlane(&["run", "--config", &path, "--listen", "203.0.113.9:8484", "--data", &data]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("203.0.113.9:8484") && err.contains("no such address"), "{err}");
+}
+
+#[test]
+fn status_takes_the_url_of_the_console_and_of_the_endpoint() {
+    let (_fake, daemon) = pair("openai");
+    let console = format!("http://{}", daemon.console()[0]);
+    for (url, word) in [(console, "revision"), (daemon.url(), "ready")] {
+        let (code, out, err) = airlane(&["status", "--url", &url]);
+        assert_eq!(code, Some(0), "{url}: {out}{err}");
+        assert!(out.contains(word), "{url}: {out}");
+    }
+}
+
+/// A terminal takes some letters for orders: to clear itself, to change its title, to type.
+#[test]
+fn nobody_steers_the_terminal() {
+    let (fake, daemon) = pair("openai");
+    let evil = "a\u{1b}]0;title\u{7}b\u{9b}2Jc\td";
+    fake.answer(Script { tokens: vec![evil.to_owned()], ..Script::default() });
+    let (_, out, err) = airlane(&["chat", "--url", &daemon.url(), "--model", "fake-1", "hi"]);
+    assert_eq!(out.trim_end(), "a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc\td", "{err}");
+    fake.answer(Script::failing(400, None, evil));
+    let (_, out, err) = airlane(&["chat", "--url", &daemon.url(), "--model", "fake-1", "hi"]);
+    assert!(err.contains("a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc"), "{out}{err}");
 }

@@ -8,7 +8,7 @@ use airlane_tests::fake::{Answer, Fake, Script};
 use airlane_tests::sockets::refused;
 use serde_json::Value;
 
-use crate::common::{chat, chat_body, messages, messages_body, ollama_chat, pair, wait_model};
+use crate::common::{chat, chat_body, eventually, messages, messages_body, ollama_chat, pair, wait_model};
 
 const KINDS: [&str; 3] = ["openai", "anthropic", "ollama"];
 const KEY: &str = "sk-upstream-secret-4711";
@@ -174,9 +174,9 @@ fn oversize_answers_are_given_up() {
     let response = daemon.send(&chat("fake-1", false));
     assert_eq!(response.status(), 502);
     assert!(message("/v1/chat/completions", &response).contains("box"));
-    let grown_mib = daemon.rss_kib().saturating_sub(before_kib) / 1024;
-    println!("memory grew by {grown_mib} MiB");
-    assert!(grown_mib < 200, "the answer was held in memory: {grown_mib} MiB");
+    let grown_mib = || daemon.rss_kib().saturating_sub(before_kib) / 1024;
+    println!("memory grew by {} MiB", grown_mib());
+    eventually("the memory is the system's again", || grown_mib() < 50);
 }
 
 #[test]

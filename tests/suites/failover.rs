@@ -140,3 +140,52 @@ fn a_collided_name_leads_to_all_who_have_it() {
     let response = daemon.send(&chat("first/same", false));
     assert_eq!(response.status(), 502, "a full name means this one only: {}", response.text());
 }
+
+#[test]
+fn a_failure_can_be_asked_for() {
+    let (first, second) = (Fake::with_models(&["m1"]), Fake::with_models(&["m2"]));
+    second.answer(Script::text("from the second"));
+    let daemon = Setup::new()
+        .table("[route]\nmock_fallbacks = true\n")
+        .fake("first", "openai", &first)
+        .fake("second", "anthropic", &second)
+        .alias("both", &["first/m1", "second/m2"])
+        .start();
+    for model in ["m1", "m2"] {
+        wait_model(&daemon, model);
+    }
+    for stream in [false, true] {
+        let mut body = chat_body("both", stream);
+        body["mock_testing_fallbacks"] = json!(true);
+        let response = daemon.post("/v1/chat/completions", &body);
+        assert_eq!(response.header("x-airlane-upstream"), Some("second"), "{}", response.text());
+        assert_eq!(response.header("x-airlane-attempts"), Some("2"));
+        assert!(response.text().contains("second"), "{}", response.text());
+    }
+    assert!(first.requests().is_empty(), "a place that is made to fail is not called");
+    assert!(second.body(0).get("mock_testing_fallbacks").is_none(), "our own member stays here");
+    // Nobody is left: the error says why, and the place is well all the same.
+    let mut body = chat_body("first/m1", false);
+    body["mock_testing_fallbacks"] = json!(true);
+    for _ in 0..5 {
+        let response = daemon.post("/v1/chat/completions", &body);
+        assert_eq!(response.status(), 502, "{}", response.text());
+        assert!(response.text().contains("mock_testing_fallbacks"), "{}", response.text());
+    }
+    body["mock_testing_fallbacks"] = json!(false);
+    let response = daemon.post("/v1/chat/completions", &body);
+    assert_eq!((response.status(), response.header("x-airlane-attempts")), (200, Some("1")), "{}", response.text());
+    assert!(first.body(0).get("mock_testing_fallbacks").is_none());
+}
+
+#[test]
+fn a_failure_is_refused_where_the_owner_has_not_allowed_it() {
+    let house = house("openai");
+    let mut body = chat_body("both", false);
+    body["mock_testing_fallbacks"] = json!(true);
+    let response = house.daemon.post("/v1/chat/completions", &body);
+    assert_eq!(response.status(), 400, "{}", response.text());
+    let text = response.text();
+    assert!(text.contains("mock_fallbacks") && text.contains("[route]"), "the switch is named: {text}");
+    assert!(house.first.requests().is_empty() && house.second.requests().is_empty());
+}

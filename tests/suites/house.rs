@@ -36,6 +36,9 @@ const IMPURE: [&str; 14] = [
     "tempfile",
 ];
 
+/// The files that stand in the house's hall, besides those that begin with a dot.
+const HALL: [&str; 6] = ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "deny.toml"];
+
 type Doors = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
@@ -103,6 +106,19 @@ fn no_file_is_too_long() {
         .map(|(lines, file)| format!("{} has {lines} lines", file.display()))
         .collect();
     assert!(long.is_empty(), "more than {LINES_MAX} lines; what is the second thing in there?\n{}", long.join("\n"));
+}
+
+/// What a measurement or a trial left behind is easily committed along with the rest.
+#[test]
+fn nothing_is_left_lying_in_the_hall() {
+    let left: Vec<String> = fs::read_dir(repository())
+        .expect("the repository is there")
+        .map(|entry| entry.expect("an entry of it"))
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.') && !HALL.contains(&name.as_str()))
+        .collect();
+    assert!(left.is_empty(), "these belong elsewhere, or into target/: {left:?}");
 }
 
 #[test]

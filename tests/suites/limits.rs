@@ -144,6 +144,17 @@ fn wrong_types_name_the_member() {
     let response = daemon.post("/v1/chat/completions", &body);
     assert_eq!(response.status(), 400, "{}", response.text());
     assert!(response.text().contains("messages[0].content"), "{}", response.text());
+    body["messages"] = json!([1]);
+    let response = daemon.post("/v1/chat/completions", &body);
+    assert!(response.text().contains("expected an object"), "{}", response.text());
+}
+
+#[test]
+fn the_loopback_refuses_what_it_cannot_read() {
+    let (_fake, daemon) = pair_with("openai", Setup::new().upstream("echo", "loopback", "", ""));
+    let body = "{\"model\":\"echo/echo\",\"max_tokens\":1e400,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}";
+    let response = daemon.send(&Request::raw("/v1/chat/completions", body));
+    assert_eq!(response.status(), 400, "{}", response.text());
 }
 
 #[test]

@@ -145,3 +145,11 @@ fn memory_is_told() {
     println!("idle RSS: {} MiB", daemon.rss_kib() / 1024);
     assert!((told - real).abs() < real, "told {told}, real {real}");
 }
+
+#[test]
+fn a_house_without_models_is_told_what_to_do() {
+    let daemon = Setup::new().start();
+    assert!(daemon.log().contains("airlane check"), "{}", daemon.log());
+    let (_fake, daemon) = pair("openai");
+    assert!(!daemon.log().contains("airlane check"), "{}", daemon.log());
+}

@@ -12,19 +12,25 @@ use serde_json::{Value, json};
 use crate::common::{eventually, models, wait_model};
 use crate::outcome::{Near, Outcome};
 
-const MODEL: &str = "smollm2-135m-instruct";
+pub(crate) const MODEL: &str = "smollm2-135m-instruct";
 
-struct Model {
+/// A running model server.
+pub(crate) struct Model {
     child: Child,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
 }
 
 impl Model {
     fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    /// Starts one on this port, or on any free one.
+    pub(crate) fn start_on(port: u16) -> Self {
         let python = prepared("target/model-venv/bin/python", "packaging/model-setup");
         let mut child = Command::new(python)
             .arg(repository().join("packaging/model-server.py"))
-            .args(["--port", "0", "--ctx", "4096", "--parallel", "2", "--threads", "1"])
+            .args(["--port", &port.to_string(), "--ctx", "4096", "--parallel", "2", "--threads", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -33,6 +39,12 @@ impl Model {
         let ready = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ready http://").map(String::from));
         let address = ready.and_then(|text| text.trim().parse().ok()).expect("the model server did not become ready");
         Self { child, address }
+    }
+
+    /// Sends it a signal, like `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
     fn busy_slots(&self) -> usize {

@@ -114,3 +114,10 @@ fn a_signal_right_at_the_start_ends_nothing() {
         wait_model(&daemon, "fake-1");
     }
 }
+
+#[test]
+fn who_sends_the_signal_is_answered() {
+    let house = house();
+    house.daemon.signal("HUP");
+    eventually("a line about it", || house.daemon.log().contains("nothing to change"));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use airlane_tests::client::Response;
 use airlane_tests::daemon::Setup;
 use airlane_tests::events;
-use airlane_tests::fake::Script;
+use airlane_tests::fake::{Answer, Script};
 use serde_json::json;
 
 use crate::common::{BOUND, chat, chat_body, messages, ollama_chat, pair, pair_with};
@@ -286,6 +286,21 @@ fn a_connection_serves_many_requests() {
     let connections: std::collections::HashSet<usize> =
         fake.requests().iter().map(|record| record.connection).collect();
     assert_eq!(connections.len(), 1, "upstream connections are used again, also after streams");
+}
+
+#[test]
+fn a_kept_connection_that_was_just_closed_is_replaced() {
+    let (fake, daemon) = pair("openai");
+    let mut exchange = daemon.open(&chat("fake-1", true));
+    assert!(exchange.finish().text().contains("[DONE]"));
+    // It takes the next request, and closes without a word: as if its own patience had just ended.
+    fake.answer_next(Script { answer: Answer::Close, ..Script::default() });
+    exchange.send(&chat("fake-1", true));
+    let response = exchange.finish();
+    assert_eq!(response.status(), 200, "{}", response.text());
+    assert!(response.text().contains("[DONE]"));
+    let connections: Vec<usize> = fake.requests().iter().map(|record| record.connection).collect();
+    assert!(connections[0] == connections[1] && connections[1] != connections[2], "{connections:?}");
 }
 
 #[test]

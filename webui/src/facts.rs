@@ -1,8 +1,15 @@
 //! What the console tells, as plain data: the pages render it and the status API serialises it.
 
+mod decision;
+mod places;
+
 use std::time::Duration;
 
+use domain::health::State;
 use serde::{Deserialize, Serialize};
+
+pub use decision::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
+pub use places::{HealthRow, PlaceRow, Places, SiteRow};
 
 /// The house at one moment. In JSON, `uptime` is whole seconds under the name `uptime_s`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +50,11 @@ pub struct UpstreamRow {
     /// How it does.
     #[serde(flatten)]
     pub state: UpstreamState,
+    /// How it answers requests.
+    pub health: HealthRow,
 }
 
-/// How an upstream does. In JSON, the member `state` beside the upstream's own members.
+/// Whether an upstream tells its models. In JSON, the member `state` beside the upstream's own members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum UpstreamState {
@@ -89,6 +98,21 @@ impl UpstreamRow {
     /// Whether it is the built-in one that gives the prompt back.
     pub(crate) fn is_loopback(&self) -> bool {
         self.kind == "loopback"
+    }
+
+    /// Whether the whole upstream does not do well, and not only a model of it.
+    pub(crate) const fn is_ill(&self) -> bool {
+        !self.health.state.is_well() && self.health.model.is_none()
+    }
+
+    /// Class of the style sheet for an upstream that does not do well.
+    pub(crate) const fn tone(&self) -> &'static str {
+        match self.health.state {
+            State::Offline | State::Misconfigured => "bad",
+            State::Unknown | State::Healthy | State::Busy | State::Warming | State::Degraded | State::RateLimited => {
+                "warn"
+            }
+        }
     }
 }
 

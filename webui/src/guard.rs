@@ -6,7 +6,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, HeaderMap};
 use actix_web::middleware::{DefaultHeaders, Next};
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse};
 
 use crate::texts;
 
@@ -38,6 +38,16 @@ pub(crate) async fn own_host_only<B: MessageBody>(
     }
     let refusal = HttpResponse::MisdirectedRequest().body(texts::FOREIGN_HOST);
     Ok(request.into_response(refusal).map_into_right_body())
+}
+
+/// Whether a request was not sent by a page of another site. Browsers say who sends; programs say nothing.
+pub(crate) fn is_own_page(request: &HttpRequest) -> bool {
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let is_same_site = header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let host = authority.or_else(|| host_header(request.headers())).unwrap_or_default();
+    let is_ours = |origin: &str| origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(&host));
+    is_same_site && header("origin").is_none_or(is_ours)
 }
 
 fn host_header(headers: &HeaderMap) -> Option<String> {

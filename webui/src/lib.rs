@@ -4,9 +4,12 @@
 //! clock, a file or a thread of its own.
 
 mod assets;
+mod explain;
 mod facts;
 mod guard;
+mod openapi;
 mod overview;
+mod places;
 mod status;
 mod telemetry;
 #[cfg(test)]
@@ -20,7 +23,21 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpResponse, web};
 use domain::telemetry::Telemetry;
 
-pub use facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
+pub use facts::{
+    Candidate, Chosen, Decision, DroppedRow, HealthRow, ModelRow, Overview, Parts, PlaceRow, Places, Question,
+    RefusalRow, SiteRow, UpstreamRow, UpstreamState,
+};
+
+/// What runs and what needs the owner.
+const STATUS: &str = "/api/v1/status";
+/// Graphics cards and machine.
+const TELEMETRY: &str = "/api/v1/telemetry";
+/// How the places that answer do.
+const PLACES: &str = "/api/v1/places";
+/// Where a request would go.
+const EXPLAIN: &str = "/api/v1/explain";
+/// The description of all of these.
+const OPENAPI: &str = "/api/v1/openapi.json";
 
 /// What the pages ask of the house. A call must not wait: it reads what is known.
 pub trait Console {
@@ -29,9 +46,21 @@ pub trait Console {
 
     /// Graphics cards and machine as they were last read.
     fn telemetry(&self) -> Arc<Telemetry>;
+
+    /// How the places that answer do.
+    fn places(&self) -> Places;
+
+    /// Where a request would go.
+    ///
+    /// # Errors
+    /// Its body is wrong; a sentence says in what.
+    fn explain(&self, question: &Question) -> Result<Decision, String>;
+
+    /// Largest body of a [`Question`].
+    fn body_bytes_max(&self) -> usize;
 }
 
-/// Adds all pages, their assets and the JSON of status and telemetry. Every path of the app belongs to the console: what no page
+/// Adds all pages, their assets and the JSON for programs. Every path of the app belongs to the console: what no page
 /// answers gets its 404, with the same security headers. The app data must hold a [`web::Data`] of `C`.
 pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
     let scope = web::scope("")
@@ -41,8 +70,15 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .service(readable("/", |console: web::Data<C>| {
             ready(overview::page(&console.overview(), &console.telemetry()))
         }))
-        .service(readable("/api/v1/status", |console: web::Data<C>| ready(status::json(&console.overview()))))
-        .service(readable("/api/v1/telemetry", |console: web::Data<C>| ready(telemetry::json(&console.telemetry()))))
+        .service(readable(STATUS, |console: web::Data<C>| ready(status::json(&console.overview()))))
+        .service(readable(TELEMETRY, |console: web::Data<C>| ready(telemetry::json(&console.telemetry()))))
+        .service(readable(PLACES, |console: web::Data<C>| ready(places::json(&console.places()))))
+        .service(
+            web::resource(EXPLAIN)
+                .route(web::post().to(explain::post::<C>))
+                .default_service(web::to(|| ready(explain::only_post()))),
+        )
+        .service(readable(OPENAPI, || ready(openapi::json())))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
         .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))
         .default_service(web::to(|| ready(HttpResponse::NotFound().body(texts::NOT_FOUND))));

@@ -1,5 +1,6 @@
 //! The pages as a browser gets them, through a console that knows one house.
 
+mod api;
 mod houses;
 mod machines;
 
@@ -11,7 +12,7 @@ use actix_web::test::{self as service, TestRequest};
 use actix_web::{App, rt, web};
 use domain::telemetry::Telemetry;
 
-use crate::{Console, Overview, assets, pages};
+use crate::{Console, Decision, Overview, Places, Question, assets, pages};
 
 struct Fake(Overview, Arc<Telemetry>);
 
@@ -22,6 +23,18 @@ impl Console for Fake {
 
     fn telemetry(&self) -> Arc<Telemetry> {
         self.1.clone()
+    }
+
+    fn places(&self) -> Places {
+        houses::places()
+    }
+
+    fn explain(&self, question: &Question) -> Result<Decision, String> {
+        if question.body.starts_with(b"{") { Ok(houses::decision(question)) } else { Err("no JSON object".to_owned()) }
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        1 << 20
     }
 }
 
@@ -99,6 +112,9 @@ fn every_answer_binds_the_browser() {
         "/",
         "/api/v1/status",
         "/api/v1/telemetry",
+        "/api/v1/places",
+        "/api/v1/explain",
+        "/api/v1/openapi.json",
         assets::STYLE.path(),
         assets::ICON.path(),
         "/nowhere",
@@ -142,6 +158,8 @@ fn pages_are_only_read() {
     let cases = [
         (TestRequest::with_uri("/").method(Method::HEAD), StatusCode::OK),
         (TestRequest::with_uri("/").method(Method::POST), StatusCode::METHOD_NOT_ALLOWED),
+        (TestRequest::with_uri("/api/v1/places").method(Method::POST), StatusCode::METHOD_NOT_ALLOWED),
+        (TestRequest::with_uri("/api/v1/explain"), StatusCode::METHOD_NOT_ALLOWED),
         (TestRequest::with_uri("/nowhere"), StatusCode::NOT_FOUND),
     ];
     for (request, status) in cases {
@@ -151,7 +169,7 @@ fn pages_are_only_read() {
 
 #[test]
 fn foreign_host_names_get_nothing() {
-    for path in ["/", "/api/v1/status", "/api/v1/telemetry"] {
+    for path in ["/", "/api/v1/status", "/api/v1/telemetry", "/api/v1/places", "/api/v1/openapi.json"] {
         let request = TestRequest::get().uri(path).insert_header(("Host", "evil.example:8485"));
         let got = ask(houses::busy(), request);
         assert_eq!(got.status, StatusCode::MISDIRECTED_REQUEST);

@@ -2,11 +2,22 @@
 
 use std::time::Duration;
 
+use domain::health::State;
+use domain::surface::Surface;
+
+use crate::facts::HealthRow;
+
 pub(crate) const NOT_FOUND: &str = "There is no such page. The console starts at /\n";
 pub(crate) const PAGE_FAILED: &str =
     "This page could not be made. Reload it; if it stays like this, see Airlane's log.\n";
 pub(crate) const FOREIGN_HOST: &str = "The console does not answer under this host name, so that foreign web pages \
      cannot read it. Open it by its IP address or as localhost.\n";
+
+pub(crate) const FOREIGN_PAGE: &str = "Only pages of this console may ask this, not those of another site.";
+pub(crate) const ONLY_POST: &str = "Send the request's body here with POST.";
+pub(crate) const PACKED_BODY: &str = "The body is packed; send it as it is.";
+pub(crate) const SLOW_BODY: &str = "The body did not come in time.";
+pub(crate) const BROKEN_BODY: &str = "The body broke off.";
 
 pub(crate) const TAGLINE: &str = "AI endpoint of this network";
 pub(crate) const RELOAD: &str = "Reload";
@@ -34,6 +45,8 @@ pub(crate) const CONFIG_REFUSED: &str = "The changed config is not in force";
 pub(crate) const RESTART_NEEDED: &str = "Some changed settings wait for a restart";
 pub(crate) const RESTART_REMEDY: &str =
     "These settings are read at start only. Restart Airlane; requests in flight are finished first.";
+pub(crate) const MISCONFIGURED_REMEDY: &str =
+    "Put the right key into the config, or into the variable or file that it names.";
 pub(crate) const OFFERS_NOTHING_REMEDY: &str =
     "Load a model there, or look at this upstream's list of models in the config.";
 
@@ -42,7 +55,8 @@ pub(crate) const FIRST_STEPS_LOCAL: &str = "A model server on this machine";
 pub(crate) const FIRST_STEPS_LOCAL_HOW: &str = "Start Ollama, llama.cpp, vLLM or LM Studio on its usual port. Airlane \
      looks there from time to time and finds it by itself, unless discovery is off in the config.";
 pub(crate) const FIRST_STEPS_LAN: &str = "A model server elsewhere";
-pub(crate) const FIRST_STEPS_LAN_HOW: &str = "Add it to the config. Airlane takes it over when the file is saved.";
+pub(crate) const FIRST_STEPS_LAN_HOW: &str =
+    "Add it to the config file, the one of airlane run --config FILE. Airlane takes it over when the file is saved.";
 pub(crate) const FIRST_STEPS_LAN_CONFIG: &str =
     "[[upstream]]\nname = \"gpu-box\"\nkind = \"openai\"\nurl = \"http://192.168.1.20:8000\"";
 pub(crate) const FIRST_STEPS_CLOUD: &str = "A cloud";
@@ -136,6 +150,40 @@ pub(crate) fn offers_nothing(name: &str) -> String {
 
 pub(crate) fn config_refused_remedy(revision: u64) -> String {
     format!("Revision {revision} stays in force. Correct the file and save it; “airlane check” tells every problem.")
+}
+
+/// What is wrong with a place, why, and when it is tried again.
+pub(crate) fn health(row: &HealthRow) -> String {
+    let clause = row.state.clause();
+    let model = row.model.as_ref().map(|model| format!("its model {model} ")).unwrap_or_default();
+    let cause = row.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let trial = match row.trial_in_s {
+        None => String::new(),
+        Some(0) => "; tried again with the next request".to_owned(),
+        Some(s) => format!("; tried again in {s} s"),
+    };
+    format!("{model}{clause}{cause}{trial}")
+}
+
+pub(crate) fn health_word(state: State) -> String {
+    state.name().replace('_', " ")
+}
+
+pub(crate) fn misconfigured(name: &str) -> String {
+    format!("{name} does not accept its key")
+}
+
+pub(crate) fn unknown_surface(path: &str) -> String {
+    let known: Vec<&str> = Surface::ALL.iter().map(|surface| surface.path()).collect();
+    format!("the endpoint has no path {path:?}; it has {}", known.join(", "))
+}
+
+pub(crate) fn unknown_lane(name: &str) -> String {
+    format!("there is no lane {name:?}; there are interactive, normal and bulk")
+}
+
+pub(crate) fn too_large(bytes_max: usize) -> String {
+    format!("the body is larger than {} MiB; the owner can raise [endpoint] body_max_mib", bytes_max >> 20)
 }
 
 pub(crate) fn state_answers(models: impl std::fmt::Display) -> String {

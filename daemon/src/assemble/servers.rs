@@ -1,5 +1,6 @@
 //! The two servers, for clients and for the owner: bound, served, drained.
 
+use std::io;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use domain::config::Config;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::Parts;
 use super::listener::{accepted, server_tls};
+use super::{Parts, memory};
 use crate::console::House;
 use crate::gateway::{self, Gateway, Peer};
 use crate::upstreams::SWEEP_EVERY;
@@ -118,6 +119,7 @@ fn bind_endpoint(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Running>
     let mut server = HttpServer::new(move || {
         let gateway = Rc::new(parts.gateway());
         keep_tidy(&gateway);
+        memory::keep_giving_back();
         App::new().app_data(gateway).wrap(cors(origins.clone())).configure(gateway::configure)
     })
     .workers(workers)
@@ -135,7 +137,7 @@ fn bind_endpoint(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Running>
             Some(tls) => server.bind_rustls_0_23(address, tls.clone()),
             None => server.bind(address),
         };
-        server = bound.with_context(|| cannot_listen(*address, "--listen or [endpoint] listen"))?;
+        server = bound.map_err(|error| cannot_listen(*address, "--listen or [endpoint] listen", &error))?;
     }
     Ok(Running::start(server.addrs(), server.run()))
 }
@@ -156,7 +158,8 @@ fn keep_tidy(gateway: &Rc<Gateway>) {
 
 fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyhow::Result<Running> {
     let client_timeout = config.endpoint.client_timeout;
-    let house = web::Data::new(House::new(parts.live.clone(), parts.metrics.clone(), parts.started, urls));
+    let (live, dispatcher, metrics) = (parts.live.clone(), parts.dispatcher.clone(), parts.metrics.clone());
+    let house = web::Data::new(House::new(live, dispatcher, metrics, parts.started, urls));
     let mut server = HttpServer::new(move || {
         App::new().app_data(house.clone()).wrap(from_fn(this_machine_only)).configure(webui::pages::<House>)
     })
@@ -165,7 +168,8 @@ fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyho
     .shutdown_timeout(1)
     .disable_signals();
     for address in &config.console.listen {
-        server = server.bind(address).with_context(|| cannot_listen(*address, "--console or [console] listen"))?;
+        server =
+            server.bind(address).map_err(|error| cannot_listen(*address, "--console or [console] listen", &error))?;
     }
     Ok(Running::start(server.addrs(), server.run()))
 }
@@ -177,11 +181,17 @@ impl Running {
     }
 }
 
-fn cannot_listen(address: SocketAddr, keys: &str) -> String {
-    format!(
-        "cannot listen on {address}: is another airlane running, or another program on this port? \
-         Choose another with {keys}"
-    )
+fn cannot_listen(address: SocketAddr, keys: &str, error: &io::Error) -> anyhow::Error {
+    let reason = if error.kind() == io::ErrorKind::AddrInUse {
+        "is another airlane running, or another program on this port?"
+    } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+        "this machine has no such address; 0.0.0.0 stands for all that it has."
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        "ports below 1024 are root's."
+    } else {
+        "it did not work."
+    };
+    anyhow::anyhow!("cannot listen on {address}: {reason} Choose another with {keys}: {error}")
 }
 
 /// Our own headers that pages may read.

@@ -11,6 +11,7 @@ use wire::reply::Event;
 use wire::sse::Reader;
 
 use super::daemon::Daemon;
+use super::plain::plain;
 use super::{DaemonArgs, Done, models};
 use crate::upstreams::Reply;
 
@@ -31,15 +32,13 @@ pub(super) async fn run(args: &DaemonArgs, model: Option<String>, prompt: Vec<St
     let prompt = if prompt.is_empty() { read_prompt()? } else { prompt.join(" ") };
     let model = match model {
         Some(model) => model,
-        None => {
-            match models::list(&daemon).await?.into_iter().find(|model| model.upstream.as_deref() != Some("loopback")) {
-                Some(model) => model.id,
-                None => {
-                    println!("there is no model to ask; `airlane status` says which upstreams were tried");
-                    return Ok(Done::NothingThere);
-                }
+        None => match models::first_real(&daemon).await? {
+            Some(model) => model,
+            None => {
+                println!("there is no model to ask; `airlane status` says which upstreams were tried");
+                return Ok(Done::NothingThere);
             }
-        }
+        },
     };
     let body = json!({"model": model, "stream": true, "stream_options": {"include_usage": true},
         "messages": [{"role": "user", "content": prompt}]});
@@ -53,7 +52,7 @@ pub(super) async fn run(args: &DaemonArgs, model: Option<String>, prompt: Vec<St
         (Some(upstream), None) => upstream,
         (None, _) => model,
     };
-    eprintln!("{}", summary(&by, &told, began.elapsed()));
+    eprintln!("{}", plain(&summary(&by, &told, began.elapsed())));
     if !told.finished {
         bail!("the answer broke off");
     }
@@ -86,7 +85,7 @@ async fn show(reply: &mut Reply, began: Instant) -> anyhow::Result<Told> {
             }
             match event {
                 Event::Text { text, .. } | Event::Refusal { text, .. } => {
-                    write!(out, "{text}")?;
+                    write!(out, "{}", plain(&text))?;
                     out.flush()?;
                 }
                 Event::Usage(usage) => told.output_tokens = usage.output,

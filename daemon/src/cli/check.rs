@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::upstream::Upstream;
 
 use super::Done;
+use super::plain::plain;
 use crate::settings::Source;
 use crate::upstreams::{Clients, Trust, discover};
 
@@ -27,7 +28,7 @@ pub(super) async fn run(source: Source, only_upstreams: bool) -> anyhow::Result<
         println!("upstream {}", line(upstream, "from the config"));
     }
     for found in &found {
-        println!("upstream {}", line(&found.upstream, &found.reason));
+        println!("upstream {}", plain(&line(&found.upstream, &found.reason)));
     }
     for alias in &config.aliases {
         println!("alias {} → {}", alias.name, alias.models.join(", then "));

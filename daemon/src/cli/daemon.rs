@@ -17,7 +17,9 @@ use crate::upstreams::{CallError, Clients, Fault, Outbound, Reply, Trust};
 pub(super) struct Daemon {
     clients: Clients,
     endpoint: Upstream,
-    console: Option<Upstream>,
+    console: Upstream,
+    /// There is one URL, which may be that of the endpoint or of the console.
+    is_guessed: bool,
 }
 
 impl Daemon {
@@ -33,15 +35,19 @@ impl Daemon {
         let found = DaemonFile::find(&data_dirs(&config.data.dir));
         let first = |urls: &[String]| urls.first().cloned();
         let (endpoint, console) = match (&args.url, &found) {
-            (Some(url), _) => (url.clone(), None),
-            (None, Some(found)) => (first(&found.endpoint).unwrap_or_default(), first(&found.console)),
-            (None, None) => ("http://127.0.0.1:8484".to_owned(), Some("http://127.0.0.1:8485".to_owned())),
+            (Some(url), _) => (url.clone(), url.clone()),
+            (None, Some(found)) => {
+                let endpoint = first(&found.endpoint).unwrap_or_default();
+                (endpoint.clone(), first(&found.console).unwrap_or(endpoint))
+            }
+            (None, None) => ("http://127.0.0.1:8484".to_owned(), "http://127.0.0.1:8485".to_owned()),
         };
         let certificate = config.endpoint.tls.as_ref().map(|tls| tls.cert.as_path());
         Ok(Self {
             clients: Clients::new(Arc::new(Trust::default())),
             endpoint: upstream(&endpoint, certificate)?,
-            console: console.map(|console| upstream(&console, None)).transpose()?,
+            is_guessed: console == endpoint,
+            console: upstream(&console, certificate)?,
         })
     }
 
@@ -50,14 +56,29 @@ impl Daemon {
         &self.endpoint.origin
     }
 
-    /// A page of the console; `None` for an airlane on another machine, whose console answers only there.
+    /// A page of the console; `None` where the one URL that there is turns out to be the endpoint's.
     ///
     /// # Errors
     /// It does not answer.
     pub(super) async fn console(&self, path: &str) -> anyhow::Result<Option<Bytes>> {
-        let Some(console) = &self.console else { return Ok(None) };
-        let mut reply = self.call(console, path, None, false).await?;
-        reply.body.collect(ANSWER_BYTES_MAX).await.map(Some).map_err(|fault| said(console, fault))
+        self.of_console(path, None).await
+    }
+
+    /// What the console answers to a body; `None` as for [`Daemon::console`].
+    ///
+    /// # Errors
+    /// It does not answer, or with an error.
+    pub(super) async fn ask_console(&self, path: &str, body: Bytes) -> anyhow::Result<Option<Bytes>> {
+        self.of_console(path, Some(body)).await
+    }
+
+    async fn of_console(&self, path: &str, body: Option<Bytes>) -> anyhow::Result<Option<Bytes>> {
+        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), ..Outbound::default() };
+        let mut reply = match self.clients.call(&self.console, outbound).await {
+            Err(CallError { fault: Fault::Status { status: 404, .. }, .. }) if self.is_guessed => return Ok(None),
+            answered => answered.map_err(|error| said(&self.console, error.fault))?,
+        };
+        reply.body.collect(ANSWER_BYTES_MAX).await.map(Some).map_err(|fault| said(&self.console, fault))
     }
 
     /// An answer of the endpoint in one piece.
@@ -78,7 +99,7 @@ impl Daemon {
     }
 
     async fn call(&self, upstream: &Upstream, path: &str, body: Option<Bytes>, stream: bool) -> anyhow::Result<Reply> {
-        let outbound = Outbound { path: path.to_owned(), body, stream, ..Outbound::default() };
+        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), stream, ..Outbound::default() };
         self.clients.call(upstream, outbound).await.map_err(|error: CallError| said(upstream, error.fault))
     }
 }

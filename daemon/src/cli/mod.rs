@@ -3,8 +3,11 @@
 mod chat;
 mod check;
 mod daemon;
+mod explain;
 mod models;
+mod plain;
 mod status;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::daemon::NotRunning;
+use self::plain::plain;
 use crate::assemble;
 use crate::settings::{Overrides, Problems, Source};
 
@@ -29,7 +33,7 @@ Begin with:  airlane run                 serve what is found on this machine
              airlane chat \"Hello\"         ask a model through the running airlane
 
 Exit codes:  0 done · 1 it failed, the message says why · 2 the command line or the config is wrong
-             3 nothing there: no airlane is running, or no model was found";
+             3 nothing there: no airlane is running, or no model that would answer was found";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -66,6 +70,18 @@ enum Command {
         /// What to say; read from standard input unless given
         prompt: Vec<String>,
     },
+    /// Say where a request would go, and why; sends nothing to any model
+    Explain {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        question: QuestionArgs,
+    },
+    /// Watch cards, upstreams and requests; one look where the output is no terminal. Ctrl-C ends it
+    Top {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
     /// Show the version
     Version,
 }
@@ -88,12 +104,30 @@ struct SourceArgs {
 
 #[derive(Debug, Args)]
 struct DaemonArgs {
-    /// Base URL of the airlane to ask; found by itself on this machine
+    /// Base URL of the airlane to ask, as its clients write it; found by itself on this machine
     #[arg(long, env = "AIRLANE_URL", value_name = "URL")]
     url: Option<String>,
     /// The config file that the running airlane uses, if it is not found otherwise
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct QuestionArgs {
+    /// The model's name as a client would ask for it; the first of `airlane models` unless given
+    #[arg(short, long)]
+    model: Option<String>,
+    /// The path that the client would call
+    #[arg(long, value_name = "PATH", default_value = "/v1/chat/completions")]
+    surface: String,
+    /// How urgent the request is: interactive, normal or bulk
+    #[arg(long, default_value = "normal")]
+    lane: String,
+    /// A file with the whole body of a request; - is standard input
+    #[arg(long, value_name = "BODY.json", conflicts_with = "prompt")]
+    file: Option<PathBuf>,
+    /// What the request would say, if there is no file
+    prompt: Vec<String>,
 }
 
 impl SourceArgs {
@@ -120,7 +154,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::NothingThere) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("airlane: {error:#}");
+            eprintln!("airlane: {}", plain(&format!("{error:#}")));
             ExitCode::from(match () {
                 () if error.is::<Problems>() => 2,
                 () if error.is::<NotRunning>() => 3,
@@ -141,6 +175,8 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Status { daemon } => system.block_on(status::run(&daemon)),
         Command::Models { daemon } => system.block_on(models::run(&daemon)),
         Command::Chat { daemon, model, prompt } => system.block_on(chat::run(&daemon, model, prompt)),
+        Command::Explain { daemon, question } => system.block_on(explain::run(&daemon, question)),
+        Command::Top { daemon } => system.block_on(top::run(&daemon)),
         Command::Version => {
             println!("airlane {}", env!("CARGO_PKG_VERSION"));
             Ok(Done::Yes)

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::daemon::Daemon;
+use super::plain::plain;
 use super::{DaemonArgs, Done};
 
 #[derive(Debug, Deserialize)]
@@ -30,9 +31,15 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     for model in &models {
         let context = model.context_length.map(|tokens| format!("{tokens} tokens")).unwrap_or_default();
         let line = format!("{:width$}  {:>15}  {}", model.id, context, model.upstream.as_deref().unwrap_or_default());
-        println!("{}", line.trim_end());
+        println!("{}", plain(line.trim_end()));
     }
     Ok(Done::Yes)
+}
+
+/// The first model that is not the loopback's.
+pub(super) async fn first_real(daemon: &Daemon) -> anyhow::Result<Option<String>> {
+    let real = |model: &Model| model.upstream.as_deref() != Some("loopback");
+    Ok(list(daemon).await?.into_iter().find(real).map(|model| model.id))
 }
 
 /// The catalogue of the running airlane.

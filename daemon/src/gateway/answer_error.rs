@@ -100,7 +100,12 @@ impl ServeError {
                 Refusal::TooLong { .. } => {
                     (FailureKind::ContextLength, word("context_length_exceeded"), word("messages"))
                 }
-                Refusal::PublicAddress | Refusal::ForeignHost { .. } => (FailureKind::Permission, None, None),
+                Refusal::MockOff => {
+                    (FailureKind::InvalidRequest, word("unsupported_parameter"), word("mock_testing_fallbacks"))
+                }
+                Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
+                    (FailureKind::Permission, None, None)
+                }
             },
             Self::Call { error, .. } => match &error.fault {
                 Fault::Status { failure, .. } | Fault::Reported(failure) => {

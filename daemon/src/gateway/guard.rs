@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HOST;
-use domain::access::is_local_host;
+use actix_web::http::header::{HOST, ORIGIN};
+use domain::access::{is_local_host, is_welcome_origin};
 use domain::config::Endpoint;
 use domain::refusal::Refusal;
 
@@ -15,13 +15,13 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
 }
 
-/// Longest part of a foreign host name that is repeated to the client.
+/// Longest part of a foreign host name or origin that is repeated to the client.
 const HOST_CHARS_MAX: usize = 100;
 
 /// Lets the LAN in and strangers not.
 ///
 /// # Errors
-/// The address is public, or the request was meant for a host name of the Internet.
+/// The address is public, the request was meant for a host name of the Internet, or a web page of someone else sent it.
 pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<(), Refusal> {
     let Some(peer) = request.conn_data::<Peer>() else { return Err(Refusal::PublicAddress) };
     if !endpoint.access.permits(peer.peer.ip(), Some(peer.local.ip())) {
@@ -30,10 +30,15 @@ pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<(), Re
     // HTTP/2 names the host in the URI instead.
     let host = match request.headers().get(HOST) {
         Some(value) => value.to_str().unwrap_or("?"),
-        None => request.uri().host().unwrap_or_default(),
+        None => request.uri().authority().map_or("", |authority| authority.as_str()),
     };
     if !is_local_host(host, &endpoint.host_names) && !endpoint.access.allow_public {
         return Err(Refusal::ForeignHost { host: host.chars().take(HOST_CHARS_MAX).collect() });
     }
-    Ok(())
+    // A browser keeps our answer from a foreign page, but it sends a simple POST for it all the same.
+    let origin = request.headers().get(ORIGIN).map(|value| value.to_str().unwrap_or("?"));
+    match origin.filter(|origin| !is_welcome_origin(origin, host, &endpoint.cors_origins)) {
+        Some(origin) => Err(Refusal::ForeignOrigin { origin: origin.chars().take(HOST_CHARS_MAX).collect() }),
+        None => Ok(()),
+    }
 }

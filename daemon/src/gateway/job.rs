@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::catalogue::Target;
+use domain::context;
 use domain::dispatch::{Entry, Outcome};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
@@ -106,6 +107,9 @@ impl Job {
     /// # Errors
     /// No place, no route, no upstream that accepts, or one that failed in a way in which every other would.
     pub(super) async fn next_live(&mut self) -> Result<Live, ServeError> {
+        if std::mem::take(&mut self.ask.mock_fallbacks) {
+            self.mock_failure()?;
+        }
         loop {
             let mut slot = match self.next_slot().await {
                 Ok(slot) => slot,
@@ -133,6 +137,17 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// Lets the best place fail without calling it. Nothing is counted or held against it: it has done nothing.
+    fn mock_failure(&mut self) -> Result<(), ServeError> {
+        let target = self.choose()?.target;
+        self.settlement.attempts += 1;
+        self.before.push(format!("{} (mocked)", target.upstream));
+        let error = CallError { upstream: target.upstream.clone(), fault: Fault::mocked() };
+        self.failure = Some(ServeError::Call { error: Box::new(error), before: Vec::new() });
+        self.entry.tried.push(target);
+        Ok(())
     }
 
     /// Waits for the best place that was not tried yet.
@@ -202,17 +217,23 @@ impl Job {
             let refusal = Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
             return Err(refusal.into());
         };
-        let body = self
+        let mut body = self
             .ask
             .outgoing(leg.far, &leg.target.model, upstream.host())
             .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
+        if upstream.kind == UpstreamKind::Ollama
+            && let Some(tokens) = context::to_ask(&self.entry.wish, snapshot.catalogue.info(&leg.target))
+        {
+            body = wire::ollama::with_context(body, tokens);
+        }
         let mut path = leg.far.path().to_owned();
         if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
             path.push_str("?beta=true");
         }
-        let outbound = Outbound {
-            path,
-            body: Some(Bytes::from(body)),
+        let body = Bytes::from(body);
+        let outbound = || Outbound {
+            path: path.clone(),
+            body: Some(body.clone()),
             headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
             stream: self.ask.stream,
         };

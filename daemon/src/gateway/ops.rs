@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::Gateway;
+use domain::surface::Dialect;
+
+use super::answer_error::respond;
+use super::{Gateway, guard};
 
 /// The process answers.
 pub(super) async fn healthz() -> HttpResponse {
@@ -27,7 +30,16 @@ pub(super) async fn metrics(request: HttpRequest) -> HttpResponse {
     let Some(gateway) = request.app_data::<Rc<Gateway>>() else {
         return HttpResponse::InternalServerError().finish();
     };
+    let snapshot = gateway.live.now();
+    // The names of models and upstreams are nothing for strangers.
+    if let Err(refusal) = guard::check(&request, &snapshot.config.endpoint) {
+        return respond(&refusal.into(), Dialect::Openai, None);
+    }
+    let names = snapshot.config.upstreams.iter().map(|upstream| upstream.name.as_str());
+    let states: Vec<_> = gateway
+        .dispatcher
+        .with(|dispatch, now| names.map(|name| (name, dispatch.places.standing(name, now).state)).collect());
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(gateway.metrics.text(&gateway.live.telemetry()))
+        .body(gateway.metrics.text(&gateway.live.telemetry(), &states))
 }

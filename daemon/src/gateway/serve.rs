@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use domain::config::Endpoint;
+use domain::config::Config;
 use domain::refusal::Refusal;
 use domain::surface::{Dialect, Surface};
 use wire::exchange::{Ask, answer};
@@ -35,7 +35,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let request_id = forward::request_id_or_new(request.headers(), &gateway);
     let snapshot = gateway.live.now();
     let mut settlement = Settlement::new(gateway.metrics.clone(), &request_id, surface, started);
-    let served = match read_ask(&gateway, &snapshot.config.endpoint, surface, &request, payload).await {
+    let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
             let client = Client::of(&request, &snapshot.config);
@@ -54,7 +54,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
 /// Lets the request in and reads it.
 async fn read_ask(
     gateway: &Gateway,
-    endpoint: &Endpoint,
+    config: &Config,
     surface: Surface,
     request: &HttpRequest,
     payload: web::Payload,
@@ -62,9 +62,14 @@ async fn read_ask(
     if gateway.stopping.load(Ordering::Relaxed) {
         return Err(Refusal::Stopping { retry_after: RETRY_AFTER_STOP }.into());
     }
+    let endpoint = &config.endpoint;
     guard::check(request, endpoint)?;
     let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
-    Ok(Ask::read(surface, &body)?)
+    let ask = Ask::read(surface, &body)?;
+    if ask.mock_fallbacks && !config.route.mock_fallbacks {
+        return Err(Refusal::MockOff.into());
+    }
+    Ok(ask)
 }
 
 /// Serves an answer in one piece.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
 use http_body_util::{BodyExt, BodyStream};
 use hyper::body::Body as _;
@@ -23,9 +23,16 @@ pub(crate) struct ReplyBody {
     /// When the next byte must be there. The first one may take as long as the prompt is long.
     deadline: Instant,
     idle_timeout: Duration,
-    /// What [`ReplyBody::collect`] has so far, in the pieces in which it came.
-    collected: Vec<Bytes>,
+    /// What [`ReplyBody::collect`] has so far: a first chunk as it came, and then blocks that are filled up.
+    first: Bytes,
+    blocks: Vec<BytesMut>,
+    /// Chunks since the others of this worker had their turn.
+    in_a_row: u32,
 }
+
+/// Most chunks that are taken before others have their turn. A flood of small ones is always ready: without a pause the
+/// worker would not even hear that the client has left.
+const IN_A_ROW_MAX: u32 = 64;
 
 enum Source {
     Plain(DrivenBody),
@@ -58,7 +65,7 @@ impl ReplyBody {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));
             }
         };
-        Ok(Self { source, deadline: first_byte, idle_timeout, collected: Vec::new() })
+        Ok(Self { source, deadline: first_byte, idle_timeout, first: Bytes::new(), blocks: Vec::new(), in_a_row: 0 })
     }
 
     /// A body that is made here.
@@ -66,7 +73,14 @@ impl ReplyBody {
         // Far enough: what is made here comes or ends.
         let idle_timeout = Duration::from_secs(86_400);
         let source = Source::Made(Box::pin(chunks.map(Ok)));
-        Self { source, deadline: Instant::now() + idle_timeout, idle_timeout, collected: Vec::new() }
+        Self {
+            source,
+            deadline: Instant::now() + idle_timeout,
+            idle_timeout,
+            first: Bytes::new(),
+            blocks: Vec::new(),
+            in_a_row: 0,
+        }
     }
 
     /// The next chunk; `None` at the proper end. Waits for ever: see [`ReplyBody::deadline`]. Safe to drop and call
@@ -75,6 +89,11 @@ impl ReplyBody {
     /// # Errors
     /// The connection broke.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        self.in_a_row += 1;
+        if self.in_a_row > IN_A_ROW_MAX {
+            self.in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         match self.source.next().await {
             Some(Ok(chunk)) => {
                 self.deadline = Instant::now() + self.idle_timeout;
@@ -115,22 +134,49 @@ impl ReplyBody {
         if self.source.told_bytes() > bytes_max as u64 {
             return Err(too_large());
         }
-        let mut length: usize = self.collected.iter().map(Bytes::len).sum();
+        let kept = |body: &Self| body.first.len() + body.blocks.iter().map(BytesMut::len).sum::<usize>();
+        let mut length = kept(self);
         while let Some(chunk) = self.chunk().await? {
             length = length.saturating_add(chunk.len());
             if length > bytes_max {
-                self.collected.clear();
+                self.blocks.clear();
                 return Err(too_large());
             }
-            self.collected.push(chunk);
+            // The usual answer comes in one piece and is taken over without copying.
+            if self.first.is_empty() && self.blocks.is_empty() {
+                self.first = chunk;
+            } else {
+                self.keep(&chunk);
+            }
         }
-        // The usual answer comes in one piece and is taken over without copying.
-        match std::mem::take(&mut self.collected) {
-            pieces if pieces.len() > 1 => Ok(pieces.concat().into()),
-            mut pieces => Ok(pieces.pop().unwrap_or_default()),
+        let first = std::mem::take(&mut self.first);
+        if self.blocks.is_empty() {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(length);
+        whole.extend_from_slice(&first);
+        std::mem::take(&mut self.blocks).iter().for_each(|block| whole.extend_from_slice(block));
+        Ok(whole.freeze())
+    }
+
+    /// Copies a chunk into the last block, or a new one: one large buffer would be copied again and again as it grows, and
+    /// a list of chunks would cost more than its text where chunks are small.
+    fn keep(&mut self, chunk: &Bytes) {
+        match self.blocks.last_mut() {
+            Some(block) if block.capacity() - block.len() >= chunk.len() => block.extend_from_slice(chunk),
+            _ => {
+                let doubled = self.blocks.last().map_or(BLOCK_BYTES_MIN, |block| block.len() * 2);
+                let mut block = BytesMut::with_capacity(doubled.min(BLOCK_BYTES_MAX).max(chunk.len()));
+                block.extend_from_slice(chunk);
+                self.blocks.push(block);
+            }
         }
     }
 }
+
+/// First and largest block in which a long answer is collected.
+const BLOCK_BYTES_MIN: usize = 16 * 1024;
+const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 
 impl Source {
     /// Bytes that are sure to come: all of them, if the upstream told its body's length.

@@ -17,7 +17,7 @@ use wire::exchange::{BadAnswer, error_body};
 use wire::failure::{FailureKind, UpstreamFailure};
 
 use super::body::ReplyBody;
-use super::client::{Clients, Unanswered};
+use super::client::{Clients, Unanswered, Via};
 use super::loopback;
 
 /// What an upstream is sent.
@@ -73,6 +73,12 @@ impl Fault {
     /// A look at the upstream found that it does not answer any more.
     pub(crate) fn gone() -> Self {
         Self::Connect("it has stopped answering".to_owned())
+    }
+
+    /// The request itself asked for a failure.
+    pub(crate) fn mocked() -> Self {
+        let message = "the request's mock_testing_fallbacks made it fail, nothing was sent to it";
+        Self::Reported(UpstreamFailure::new(FailureKind::Upstream, message))
     }
 }
 
@@ -192,13 +198,35 @@ const fn is_own(kind: FailureKind) -> bool {
     }
 }
 
+/// Why a call over one connection failed.
+enum Failed {
+    /// The upstream's doing.
+    Call(Box<CallError>),
+    /// The kept connection was closed.
+    Stale,
+}
+
 impl Clients {
-    /// Calls an upstream and waits for its status line. Dropping the future closes the connection.
+    /// Calls an upstream and waits for its status line. Dropping the future closes the connection. `outbound` is asked
+    /// for a second time where a kept connection turned out to be closed.
     ///
     /// # Errors
     /// Everything but a status of 2xx with a body that can be read.
-    pub(crate) async fn call(&self, upstream: &Upstream, outbound: Outbound) -> Result<Reply, CallError> {
-        let fail = |fault| CallError::new(upstream, fault);
+    pub(crate) async fn call(&self, upstream: &Upstream, outbound: impl Fn() -> Outbound) -> Result<Reply, CallError> {
+        let first = self.call_via(Via::Kept, upstream, outbound()).await;
+        match first {
+            // The server saw nothing of it, or closed without a word: on a fresh connection it counts.
+            Err(Failed::Stale) => self.call_via(Via::Fresh, upstream, outbound()).await,
+            told => told,
+        }
+        .map_err(|failed| match failed {
+            Failed::Call(error) => *error,
+            Failed::Stale => CallError::new(upstream, Fault::Broken("the connection was closed".to_owned())),
+        })
+    }
+
+    async fn call_via(&self, via: Via, upstream: &Upstream, outbound: Outbound) -> Result<Reply, Failed> {
+        let fail = |fault| Failed::Call(Box::new(CallError::new(upstream, fault)));
         if upstream.kind == UpstreamKind::Loopback {
             return loopback::call(upstream, &outbound).map_err(fail);
         }
@@ -206,10 +234,11 @@ impl Clients {
         let limit = upstream.first_byte_limit(outbound.body.as_ref().map_or(0, Bytes::len), outbound.stream);
         let deadline = Instant::now() + limit;
         let request = request(upstream, outbound).map_err(|reason| fail(Fault::Connect(reason)))?;
-        let response = match tokio::time::timeout_at(deadline, client.send(request)).await {
+        let response = match tokio::time::timeout_at(deadline, client.send(request, via)).await {
             Err(_) => return Err(fail(Fault::Timeout { waiting_for: "answer", waited: limit })),
             Ok(Err(Unanswered::Connect(reason))) => return Err(fail(Fault::Connect(reason))),
             Ok(Err(Unanswered::Broken(reason))) => return Err(fail(Fault::Broken(reason))),
+            Ok(Err(Unanswered::Stale)) => return Err(Failed::Stale),
             Ok(Ok(response)) => response,
         };
         let (head, body) = response.into_parts();

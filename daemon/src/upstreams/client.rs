@@ -59,6 +59,17 @@ pub(super) enum Unanswered {
     Connect(String),
     /// The connection broke.
     Broken(String),
+    /// A kept connection broke before a byte of a response came: most likely its server was just closing it.
+    Stale,
+}
+
+/// On which connection a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Via {
+    /// One that was used before, if there is one.
+    Kept,
+    /// A fresh one.
+    Fresh,
 }
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -134,16 +145,22 @@ impl Pool {
     ///
     /// # Errors
     /// No connection, or one that broke.
-    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<DrivenBody>, Unanswered> {
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        via: Via,
+    ) -> Result<Response<DrivenBody>, Unanswered> {
         if let Some(shared) = self.shared() {
             return self.send_shared(shared, request).await;
         }
         request.headers_mut().insert(HOST, self.host.clone());
         // One of them may be closed without that having been noticed; then the request comes back unsent.
-        while let Some(connection) = self.idle.take() {
+        while via == Via::Kept
+            && let Some(connection) = self.idle.take()
+        {
             match connection.send(request, &self.idle).await {
                 Ok(response) => return Ok(response),
-                Err((error, None)) => return Err(Unanswered::Broken(error)),
+                Err((_, None)) => return Err(Unanswered::Stale),
                 Err((_, Some(unsent))) => request = *unsent,
             }
         }

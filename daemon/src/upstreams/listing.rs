@@ -17,6 +17,8 @@ use super::loopback;
 const LISTING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most models taken from one upstream.
 const MODELS_MAX: usize = 5_000;
+/// Longest id that is taken for a model's name.
+const ID_BYTES_MAX: usize = 512;
 /// Most pages asked of an Anthropic upstream.
 const PAGES_MAX: usize = 20;
 /// Longest wait for a whole listing.
@@ -57,6 +59,7 @@ impl Clients {
         let mut models = listed
             .unwrap_or(Err(Fault::Timeout { waiting_for: "list of models", waited: LISTING_WAIT_MAX }))
             .map_err(|fault| CallError::new(upstream, fault))?;
+        models.retain(|model| is_name(&model.id));
         models.truncate(MODELS_MAX);
         Ok(models)
     }
@@ -108,7 +111,9 @@ impl Clients {
             Err(_) => Vec::new(),
         };
         for model in &mut models {
-            model.loaded = Some(loaded.iter().any(|running| running.id == model.id));
+            let running = loaded.iter().find(|running| running.id == model.id);
+            model.loaded = Some(running.is_some());
+            model.loaded_context_tokens = running.and_then(|running| running.context_tokens);
             let key = model.digest.clone().unwrap_or_else(|| model.id.clone());
             if !shown.contains_key(&key) {
                 let question = Bytes::from(json!({ "model": model.id }).to_string());
@@ -130,10 +135,15 @@ impl Clients {
 
     /// A small call whose whole answer is wanted.
     pub(super) async fn fetch(&self, upstream: &Upstream, path: &str, body: Option<Bytes>) -> Result<Bytes, Fault> {
-        let outbound = Outbound { path: path.to_owned(), body, ..Outbound::default() };
+        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), ..Outbound::default() };
         let mut reply = self.call(upstream, outbound).await.map_err(|error| error.fault)?;
         reply.body.collect(LISTING_BYTES_MAX).await
     }
+}
+
+/// Whether it can name a model: a line of text, so that lists, headers and terminals can show it as it is.
+fn is_name(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)
 }
 
 fn loopback_models() -> Vec<ModelInfo> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use domain::upstream::Upstream;
 use hyper::HeaderMap;
 use serde_json::{Value, json};
+use wire::failure::{FailureKind, UpstreamFailure};
 
 use super::body::ReplyBody;
 use super::call::{Fault, Outbound, Reply};
@@ -17,7 +18,7 @@ pub(super) const MODEL: &str = "echo";
 
 pub(super) fn call(upstream: &Upstream, outbound: &Outbound) -> Result<Reply, Fault> {
     let body = outbound.body.clone().unwrap_or_default();
-    let request: Value = serde_json::from_slice(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
+    let request: Value = serde_json::from_slice(&body).map_err(|error| refusal(&error))?;
     let pause = Duration::from_secs(1) / upstream.tokens_per_s.max(1);
     let tokens = tokens(&prompt(&request), request.get("max_tokens").and_then(Value::as_u64));
     let is_stream = request.get("stream").and_then(Value::as_bool) == Some(true);
@@ -31,6 +32,12 @@ pub(super) fn call(upstream: &Upstream, outbound: &Outbound) -> Result<Reply, Fa
         other => return Err(Fault::NotAnAnswer(format!("a loopback has no {other}"))),
     };
     Ok(Reply { body, is_stream, headers: HeaderMap::new() })
+}
+
+/// As a real upstream refuses what it cannot read, like a number of a thousand digits.
+fn refusal(error: &serde_json::Error) -> Fault {
+    let failure = UpstreamFailure::new(FailureKind::InvalidRequest, &error.to_string());
+    Fault::Status { status: 400, failure, retry_after: None }
 }
 
 fn count(tokens: &[String]) -> u32 {

@@ -22,8 +22,10 @@ use crate::metrics::Metrics;
 
 /// Failures in a row after which an upstream's models are no longer offered.
 const STALE_AFTER: u32 = 3;
-/// First pause after a failure; doubled up to the usual refresh.
+/// First pause after a failure; doubled up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(2);
+/// Longest such pause: a server that is back is in the list again within ten seconds.
+const RETRY_MAX: Duration = Duration::from_secs(8);
 
 /// The one author of the snapshot.
 pub(crate) struct Refresh {
@@ -179,7 +181,7 @@ impl Known {
                     self.models = None;
                 }
                 let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(10).saturating_sub(1));
-                self.due = Some(Instant::now() + pause.min(refresh));
+                self.due = Some(Instant::now() + pause.min(RETRY_MAX).min(refresh));
             }
         }
     }

@@ -28,7 +28,13 @@ mod tests {
 
     fn house(models: Vec<ModelRow>) -> Overview {
         let state = UpstreamState::Answers { models: 1 };
-        let loopback = UpstreamRow { name: "echo".into(), kind: "loopback".into(), where_: String::new(), state };
+        let loopback = UpstreamRow {
+            name: "echo".into(),
+            kind: "loopback".into(),
+            where_: String::new(),
+            state,
+            health: crate::HealthRow::default(),
+        };
         Overview { upstreams: vec![loopback], models, ..Overview::default() }
     }
 

@@ -1,9 +1,10 @@
 //! What is ill, and what to do about it.
 
+use domain::health::State;
 use domain::telemetry::Telemetry;
 
 use super::gpus::wants_action;
-use crate::facts::{Overview, UpstreamState};
+use crate::facts::{Overview, UpstreamRow, UpstreamState};
 use crate::texts;
 
 /// One thing that needs a person.
@@ -37,6 +38,15 @@ pub(super) fn all(house: &Overview, telemetry: &Telemetry) -> Vec<Ill> {
             });
         }
     }
+    let refuse_key = |row: &&UpstreamRow| {
+        row.health.state == State::Misconfigured && !matches!(row.state, UpstreamState::Silent { .. })
+    };
+    ills.extend(house.upstreams.iter().filter(refuse_key).map(|row| Ill {
+        tone: "bad",
+        what: texts::misconfigured(&row.name),
+        why: row.health.cause.clone().unwrap_or_default(),
+        remedy: texts::MISCONFIGURED_REMEDY.to_owned(),
+    }));
     ills.extend(cards(telemetry));
     for row in &house.upstreams {
         if row.state == (UpstreamState::Answers { models: 0 }) {

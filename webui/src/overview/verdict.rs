@@ -57,7 +57,13 @@ mod tests {
     }
 
     fn row(name: &str, kind: &str, state: UpstreamState) -> UpstreamRow {
-        UpstreamRow { name: name.to_owned(), kind: kind.to_owned(), where_: String::new(), state }
+        UpstreamRow {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            where_: String::new(),
+            state,
+            health: crate::HealthRow::default(),
+        }
     }
 
     #[test]

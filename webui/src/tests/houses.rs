@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{ModelRow, Overview, UpstreamRow, UpstreamState};
+use domain::health::State;
+
+use crate::{
+    Candidate, Chosen, Decision, DroppedRow, HealthRow, ModelRow, Overview, Parts, PlaceRow, Places, Question,
+    RefusalRow, SiteRow, UpstreamRow, UpstreamState,
+};
 
 /// Right after the installation: nobody to answer.
 pub(crate) fn empty() -> Overview {
@@ -45,12 +50,20 @@ pub(crate) fn busy() -> Overview {
 pub(crate) fn on_fire() -> Overview {
     let refused = "connection refused (os error 111)".to_owned();
     let key = "answered 401 to /v1/models: the key was not accepted".to_owned();
+    let mut limited = upstream("groq", "openai", "https://api.groq.com", UpstreamState::Answers { models: 9 });
+    limited.health = ill(State::RateLimited, "answered 429: slow down", 12, Some("llama-3.3-70b"));
+    let mut keyless = upstream("openai", "openai", "https://api.openai.com", UpstreamState::Answers { models: 70 });
+    keyless.health = ill(State::Misconfigured, "answered 401: no such key", 55, None);
+    let mut box_ = upstream("gpu-box", "openai", "http://192.168.1.20:8000", UpstreamState::Silent { reason: refused });
+    box_.health = ill(State::Offline, "connection refused", 0, None);
     Overview {
         version: "0.1.0".to_owned(),
         uptime: Duration::from_secs(7_380),
         base_urls: vec!["http://192.168.1.1:8484".to_owned()],
         upstreams: vec![
-            upstream("gpu-box", "openai", "http://192.168.1.20:8000", UpstreamState::Silent { reason: refused }),
+            box_,
+            limited,
+            keyless,
             upstream("openrouter", "openai", "https://openrouter.ai", UpstreamState::Silent { reason: key }),
             upstream("ollama", "ollama", "http://127.0.0.1:11434", UpstreamState::Answers { models: 0 }),
             upstream("attic", "ollama", "http://192.168.1.31:11434", UpstreamState::Asking),
@@ -76,6 +89,10 @@ pub(crate) fn hostile() -> Overview {
         version: text.clone(),
         base_urls: vec![text.clone(), text.clone()],
         upstreams: vec![
+            UpstreamRow {
+                health: ill(State::Misconfigured, &text, 1, Some(&text)),
+                ..upstream(&text, &text, &text, UpstreamState::Answers { models: 1 })
+            },
             upstream(&text, &text, &text, UpstreamState::Silent { reason: text.clone() }),
             upstream(&text, &text, &text, UpstreamState::Answers { models: 1 }),
         ],
@@ -86,8 +103,76 @@ pub(crate) fn hostile() -> Overview {
     }
 }
 
+/// Two upstreams: one that works, one that is gone.
+pub(crate) fn places() -> Places {
+    let measured = PlaceRow {
+        model: "qwen3-8b".to_owned(),
+        health: HealthRow { state: State::Healthy, ..HealthRow::default() },
+        slots: Some(4),
+        running: 4,
+        waiting: 2,
+        waiting_s: 7.5,
+        served: 1_234,
+        prefill_tokens_per_s: Some(2_310.4),
+        decode_tokens_per_s: Some(61.2),
+        resident: Some(true),
+    };
+    let unknown = PlaceRow { model: "qwen3-32b".to_owned(), ..PlaceRow::default() };
+    let site = |name: &str, health, models| SiteRow {
+        name: name.to_owned(),
+        kind: "openai".to_owned(),
+        local: true,
+        health,
+        pressure_percent: 0,
+        models,
+    };
+    let well = HealthRow { state: State::Healthy, ..HealthRow::default() };
+    let gone = ill(State::Offline, "connection refused", 3, None);
+    Places {
+        running: 4,
+        waiting: 2,
+        upstreams: vec![site("gpu-box", well, vec![measured, unknown]), site("attic", gone, Vec::new())],
+    }
+}
+
+/// A choice among two, or a refusal for bulk.
+pub(crate) fn decision(question: &Question) -> Decision {
+    let score = Parts { prefill_ms: 120, decode_ms: 4_200, price_micro_usd: 7, running: 1, ..Parts::default() };
+    let candidate = Candidate {
+        upstream: "gpu-box".to_owned(),
+        model: "qwen3-8b".to_owned(),
+        surface: "/v1/chat/completions".to_owned(),
+        local: true,
+        strategy: "auto".to_owned(),
+        reason: "auto: first token in about 0.1 s, all of it in 4.3 s".to_owned(),
+        room: true,
+        score,
+        ..Candidate::default()
+    };
+    let chosen = Chosen { upstream: "gpu-box".to_owned(), model: "qwen3-8b".to_owned(), waits: false };
+    let dropped = DroppedRow { upstream: "attic".to_owned(), model: "qwen3-8b".to_owned(), reason: "gone".to_owned() };
+    let refusal = RefusalRow { kind: "busy".to_owned(), message: "later".to_owned(), retry_after_s: Some(9) };
+    let is_refused = question.lane == domain::lane::Lane::Bulk;
+    Decision {
+        surface: question.surface.path().to_owned(),
+        models: vec!["fast".to_owned()],
+        lane: question.lane.name().to_owned(),
+        prompt_tokens: 42,
+        output_tokens_max: None,
+        chosen: (!is_refused).then_some(chosen),
+        refusal: is_refused.then_some(refusal),
+        candidates: if is_refused { Vec::new() } else { vec![candidate] },
+        dropped: vec![dropped],
+    }
+}
+
+fn ill(state: State, cause: &str, trial_in_s: u64, model: Option<&str>) -> HealthRow {
+    HealthRow { state, cause: Some(cause.to_owned()), trial_in_s: Some(trial_in_s), model: model.map(str::to_owned) }
+}
+
 fn upstream(name: &str, kind: &str, origin: &str, state: UpstreamState) -> UpstreamRow {
-    UpstreamRow { name: name.to_owned(), kind: kind.to_owned(), where_: origin.to_owned(), state }
+    let health = HealthRow { state: State::Healthy, ..HealthRow::default() };
+    UpstreamRow { name: name.to_owned(), kind: kind.to_owned(), where_: origin.to_owned(), state, health }
 }
 
 fn model(id: &str, upstream: &str, context_tokens: Option<u64>, chat: Option<bool>) -> ModelRow {

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::upstream::matches;
+
 /// Who may connect besides the LAN.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
@@ -68,6 +70,13 @@ pub fn is_local_host(host: &str, names: &[String]) -> bool {
 #[must_use]
 pub fn is_in_house(host: &str) -> bool {
     host.parse::<IpAddr>().map_or_else(|_| is_local_host(host, &[]), |address| is_private(address.to_canonical()))
+}
+
+/// Whether a web page of this `Origin` may call us under the name `host`: one of our own, or one that `patterns` name.
+#[must_use]
+pub fn is_welcome_origin(origin: &str, host: &str, patterns: &[String]) -> bool {
+    let is_own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    is_own || patterns.iter().any(|pattern| matches(pattern, origin))
 }
 
 fn without_port(host: &str) -> &str {
@@ -150,5 +159,23 @@ mod tests {
         ] {
             assert_eq!(is_local_host(host, &names), want, "{host}");
         }
+    }
+
+    #[test]
+    fn origins_of_this_house() {
+        let patterns = ["http://localhost:*".to_owned(), "app://*".to_owned()];
+        for (origin, want) in [
+            ("http://localhost:3000", true),
+            ("app://obsidian.md", true),
+            ("http://192.168.1.1:8484", true),
+            ("http://192.168.1.1:80", false),
+            ("http://192.168.1.1", false),
+            ("https://evil.example", false),
+            ("null", false),
+            ("", false),
+        ] {
+            assert_eq!(is_welcome_origin(origin, "192.168.1.1:8484", &patterns), want, "{origin}");
+        }
+        assert!(is_welcome_origin("null", "x", &["*".to_owned()]));
     }
 }

@@ -29,6 +29,8 @@ pub struct ModelInfo {
     pub quantization: Option<String>,
     /// Whether it is in memory.
     pub loaded: Option<bool>,
+    /// The context with which it is in memory now, in tokens, where that can be chosen (Ollama).
+    pub loaded_context_tokens: Option<u64>,
     /// Requests that the server answers at once.
     pub slots: Option<u32>,
     /// What it costs.
@@ -93,6 +95,8 @@ pub struct Listed {
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
+
 use crate::config::Config;
 
 /// What the upstreams told, by upstream name. An upstream that is not here has not answered, or not for too long.
@@ -112,11 +116,11 @@ pub struct Target {
 pub struct Catalogue {
     listed: Vec<Listed>,
     /// Name → where it is, in the order in which it should be tried.
-    names: HashMap<String, Vec<Target>>,
+    names: HashMap<String, Vec<Target>, FixedState>,
     /// Upstreams whose list is known.
     known: Vec<String>,
     /// What is known of each model at each upstream.
-    infos: HashMap<Target, ModelInfo>,
+    infos: HashMap<Target, ModelInfo, FixedState>,
 }
 
 impl Catalogue {

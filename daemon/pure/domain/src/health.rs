@@ -1,47 +1,12 @@
 //! How a place that answers does: told by every call and probe, as a state with its cause, and as a circuit breaker.
 
+mod state;
+
 use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// How a place does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Nobody has asked it yet.
-    #[default]
-    Unknown,
-    /// It answers.
-    Healthy,
-    /// It answers that it has no room.
-    Busy,
-    /// It loads a model.
-    Warming,
-    /// It answers, but fails too often.
-    Degraded,
-    /// It wants to be left alone for a while. This is not held against it.
-    RateLimited,
-    /// It refuses our key: the owner must act.
-    Misconfigured,
-    /// It does not answer.
-    Offline,
-}
-
-impl State {
-    /// A word for metrics, headers and JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Healthy => "healthy",
-            Self::Busy => "busy",
-            Self::Warming => "warming",
-            Self::Degraded => "degraded",
-            Self::RateLimited => "rate_limited",
-            Self::Misconfigured => "misconfigured",
-            Self::Offline => "offline",
-        }
-    }
-}
+pub use state::{Standing, State};
 
 /// What a failed call or probe tells of the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +166,18 @@ impl Health {
             None => hold.until,
         };
         if now < until { Permission::Not { until } } else { Permission::Trial }
+    }
+
+    /// How it does, and when it is tried again if it is not called now.
+    #[must_use]
+    pub fn standing(&self, now: Moment) -> Standing<'_> {
+        let trial_in = match self.permission(now) {
+            Permission::Yes => None,
+            Permission::Trial => Some(Duration::ZERO),
+            Permission::Not { until } => Some(until.since(now)),
+        };
+        let state = self.state();
+        Standing { state, cause: if state.is_well() { "" } else { &self.cause }, trial_in, model: None }
     }
 
     /// A call has begun. While a place is on trial, it is the only one.

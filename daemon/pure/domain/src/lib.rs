@@ -5,6 +5,7 @@
 pub mod access;
 pub mod catalogue;
 pub mod config;
+pub mod context;
 pub mod dispatch;
 pub mod gpu;
 pub mod health;

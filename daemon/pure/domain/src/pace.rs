@@ -47,6 +47,10 @@ pub struct Pace {
     pub first_token_p95: Duration,
     /// Answers that were measured.
     pub answers: u64,
+    /// The speed of reading was measured, and is no guess.
+    pub prefill_known: bool,
+    /// The speed of generating was measured, and is no guess.
+    pub decode_known: bool,
 }
 
 /// Weight of one answer in the smoothed speeds.
@@ -80,6 +84,8 @@ impl Pace {
             load,
             first_token_p95: Duration::from_secs(2),
             answers: 0,
+            prefill_known: false,
+            decode_known: false,
         }
     }
 
@@ -99,10 +105,12 @@ impl Pace {
         }
         self.note_first_token(first, weight);
         if measured.prompt_tokens >= PREFILL_TOKENS_MIN && !first.is_zero() && !around.in_company {
+            self.prefill_known = true;
             blend(&mut self.prefill_per_s, measured.prompt_tokens as f64 * slow / first.as_secs_f64());
         }
         let generating = measured.total.saturating_sub(first);
         if measured.output_tokens >= DECODE_TOKENS_MIN && !generating.is_zero() {
+            self.decode_known = true;
             blend(&mut self.decode_per_s, (measured.output_tokens - 1) as f64 * slow / generating.as_secs_f64());
         }
     }
@@ -157,6 +165,7 @@ mod tests {
         assert!((pace.decode_per_s - 50.0).abs() < 1.0, "{pace:?}");
         assert!((pace.output_tokens - 101.0).abs() < 1.0, "{pace:?}");
         assert_eq!(pace.prefill(1_000).as_millis() / 10, 50);
+        assert!(pace.prefill_known && pace.decode_known);
     }
 
     #[test]
@@ -165,6 +174,7 @@ mod tests {
         pace.note(&answer(10, 2, 500, 2_500), Around::NOTHING);
         pace.note(&Measured { first_token: None, ..answer(1_000, 100, 0, 10) }, Around::NOTHING);
         let guess = Pace::local();
+        assert!(!pace.prefill_known && !pace.decode_known);
         assert_eq!((pace.prefill_per_s, pace.decode_per_s), (guess.prefill_per_s, guess.decode_per_s));
     }
 

@@ -1,10 +1,13 @@
 //! What is known of the places that answer: their health, their speed, and what they have to do.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use crate::catalogue::Target;
-use crate::health::{Health, Permission, State};
+use crate::health::{Health, Permission, Standing, State};
 use crate::lane::Lane;
 use crate::moment::Moment;
 use crate::pace::Pace;
@@ -12,8 +15,8 @@ use crate::pace::Pace;
 /// Everything that is known of all places. What is not in here is as good as unknown.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    sites: HashMap<String, Site>,
-    places: HashMap<Target, Place>,
+    sites: HashMap<String, Site, FixedState>,
+    places: HashMap<Target, Place, FixedState>,
 }
 
 /// What holds for all models of an upstream.
@@ -206,11 +209,25 @@ impl Places {
         self.places.values_mut().for_each(|place| place.waiting = [Duration::ZERO; 3]);
     }
 
-    /// Forgets what is no longer offered, as far as nothing runs there.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Target) -> bool) {
-        self.places.retain(|target, place| !place.running.is_empty() || keep(target));
-        let places = &self.places;
-        self.sites.retain(|name, _| places.keys().any(|target| target.upstream == *name));
+    /// How an upstream does; where only models of it do not, the worst of these.
+    #[must_use]
+    pub fn standing(&self, upstream: &str, now: Moment) -> Standing<'_> {
+        let site = self.site(upstream).map(|site| site.health.standing(now)).unwrap_or_default();
+        if !site.state.is_well() {
+            return site;
+        }
+        let models = self.places.iter().filter(|(target, _)| target.upstream == upstream);
+        let worst = models
+            .map(|(target, place)| Standing { model: Some(&target.model), ..place.health.standing(now) })
+            .filter(|standing| !standing.state.is_well())
+            .max_by_key(|standing| (standing.state, Reverse(standing.model)));
+        worst.unwrap_or(site)
+    }
+
+    /// Forgets models that are no longer offered, as far as nothing runs there, and upstreams that are gone.
+    pub fn retain(&mut self, is_offered: impl Fn(&Target) -> bool, is_upstream: impl Fn(&str) -> bool) {
+        self.places.retain(|target, place| !place.running.is_empty() || is_offered(target));
+        self.sites.retain(|name, _| is_upstream(name));
     }
 
     /// Why a model at an upstream may not be called now, if it may not.
@@ -253,5 +270,34 @@ mod tests {
         ] {
             assert_eq!(fill(&seconds(left), Duration::from_secs(work)), Duration::from_secs(level), "{left:?} {work}");
         }
+    }
+    use crate::health::Symptom;
+
+    #[test]
+    fn an_upstream_stands_as_its_worst_part() {
+        let target = |model: &str| Target { upstream: "gpu".to_owned(), model: model.to_owned() };
+        let (mut places, now) = (Places::default(), Moment::START);
+        assert_eq!(places.standing("gpu", now), Standing::default());
+        places.site_mut("gpu", 1).health.answered();
+        for model in ["a", "b", "c"] {
+            places.place_mut(&target(model), 1, true).health.answered();
+        }
+        assert_eq!(places.standing("gpu", now), Standing { state: State::Healthy, ..Standing::default() });
+        let limited = Symptom::RateLimited { retry_after: Some(Duration::from_secs(30)) };
+        for (model, symptom) in [("c", limited), ("b", limited), ("a", Symptom::Overloaded)] {
+            places.place_mut(&target(model), 1, true).health.failed(now, symptom, "too many");
+        }
+        let later = now + Duration::from_secs(10);
+        let want = Standing {
+            state: State::RateLimited,
+            cause: "too many",
+            trial_in: Some(Duration::from_secs(20)),
+            model: Some("b"),
+        };
+        assert_eq!(places.standing("gpu", later), want);
+        assert_eq!(places.standing("gpu", now + Duration::from_secs(60)).trial_in, Some(Duration::ZERO));
+        places.site_mut("gpu", 1).health.failed(now, Symptom::Unauthorized, "401");
+        let standing = places.standing("gpu", later);
+        assert_eq!((standing.state, standing.model), (State::Misconfigured, None));
     }
 }

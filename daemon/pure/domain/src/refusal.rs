@@ -72,6 +72,12 @@ pub enum Refusal {
         /// The largest context among those that offer the model.
         context_tokens: u64,
     },
+    /// A failure is asked for that the owner has not allowed.
+    #[error(
+        "`mock_testing_fallbacks` makes a place fail only where the owner allows it, with mock_fallbacks = true under \
+         [route] in the config; leave it out to be served"
+    )]
+    MockOff,
     /// The daemon stops.
     #[error("Airlane is stopping; its successor answers in a moment")]
     Stopping {
@@ -86,6 +92,12 @@ pub enum Refusal {
     ForeignHost {
         /// As the client wrote it.
         host: String,
+    },
+    /// A browser sent it for a web page that nobody let in.
+    #[error("web pages of `{origin}` may not call; the owner can allow them under [endpoint] cors_origins")]
+    ForeignOrigin {
+        /// As the browser wrote it.
+        origin: String,
     },
 }
 
@@ -102,9 +114,11 @@ impl Refusal {
             Self::LongQueue { .. } => "long_queue",
             Self::RateLimited { .. } => "rate_limit",
             Self::TooLong { .. } => "too_long",
+            Self::MockOff => "mock_off",
             Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
+            Self::ForeignOrigin { .. } => "foreign_origin",
         }
     }
 
@@ -121,8 +135,10 @@ impl Refusal {
             | Self::NoModelNamed
             | Self::CannotServe { .. }
             | Self::TooLong { .. }
+            | Self::MockOff
             | Self::PublicAddress
-            | Self::ForeignHost { .. } => None,
+            | Self::ForeignHost { .. }
+            | Self::ForeignOrigin { .. } => None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::route::Mark;
@@ -10,8 +12,8 @@ use crate::route::Mark;
 /// Which place has read the beginning of which conversation. Bounded by what the places' caches hold.
 #[derive(Debug, Clone, Default)]
 pub struct Sessions {
-    warm: HashMap<u64, Warm>,
-    caches: HashMap<Target, Cache>,
+    warm: HashMap<u64, Warm, FixedState>,
+    caches: HashMap<Target, Cache, FixedState>,
     /// Counts the entries, so that an older entry of the same conversation is told from the newest.
     turn: u64,
 }

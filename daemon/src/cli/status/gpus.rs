@@ -5,7 +5,7 @@ use std::fmt::Write;
 use domain::gpu::{Card, ForeignLoad, Gpus, Process, Sample};
 
 /// Writes the lines.
-pub(super) fn write(out: &mut String, gpus: &Gpus) -> std::fmt::Result {
+pub(in crate::cli) fn write(out: &mut String, gpus: &Gpus) -> std::fmt::Result {
     let mut head = "gpus";
     if let Some(sentence) = gpus.state.sentence() {
         writeln!(out, "{head:9} {sentence}")?;

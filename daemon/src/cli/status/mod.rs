@@ -1,6 +1,6 @@
 //! `airlane status`: how the running airlane does.
 
-mod gpus;
+pub(super) mod gpus;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use domain::telemetry::Telemetry;
 use webui::{Overview, UpstreamState};
 
 use super::daemon::Daemon;
+use super::plain::plain;
 use super::{DaemonArgs, Done};
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
@@ -21,14 +22,14 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     };
     let overview: Overview =
         serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
-    print!("{}", text(&overview));
+    print!("{}", plain(&text(&overview)));
     if let Some(body) = daemon.console("/api/v1/telemetry").await? {
         let telemetry: Telemetry =
             serde_json::from_slice(&body).context("what answers there is no airlane of this version")?;
         let mut out = String::new();
         // Writing into a String does not fail.
         let _ = gpus::write(&mut out, &telemetry.gpus);
-        print!("{out}");
+        print!("{}", plain(&out));
     }
     Ok(Done::Yes)
 }
@@ -59,17 +60,25 @@ fn write_text(out: &mut String, overview: &Overview) -> std::fmt::Result {
     let width = overview.upstreams.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     for (position, row) in overview.upstreams.iter().enumerate() {
         let head = if position == 0 { "upstreams" } else { "" };
-        let state = match &row.state {
+        let models = match &row.state {
             UpstreamState::Asking => "is being asked".to_owned(),
+            UpstreamState::Answers { models: 1 } => "answers, 1 model".to_owned(),
             UpstreamState::Answers { models } => format!("answers, {models} models"),
             UpstreamState::Silent { reason } => format!("does not answer: {reason}"),
+        };
+        // Health knows more than whether its models could be listed, unless it is about one of them only.
+        let state = match row.health.sentence() {
+            Some(health) if row.health.model.is_none() => health,
+            Some(health) => format!("{models}; {health}"),
+            None => models,
         };
         writeln!(out, "{head:9} {:width$}  {} ({}): {state}", row.name, row.where_, row.kind)?;
     }
     Ok(())
 }
 
-fn ago(uptime: Duration) -> String {
+/// A span in its two largest units.
+pub(super) fn ago(uptime: Duration) -> String {
     let seconds = uptime.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -82,7 +91,8 @@ fn ago(uptime: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use webui::UpstreamRow;
+    use domain::health::State;
+    use webui::{HealthRow, UpstreamRow};
 
     #[test]
     fn what_is_ill_is_said() {
@@ -91,6 +101,13 @@ mod tests {
             kind: "openai".to_owned(),
             where_: "http://x:1".to_owned(),
             state,
+            health: HealthRow::default(),
+        };
+        let ill = |state, model: Option<&str>| HealthRow {
+            state,
+            cause: Some("slow down".to_owned()),
+            trial_in_s: Some(9),
+            model: model.map(str::to_owned),
         };
         let overview = Overview {
             version: "1.2.3".to_owned(),
@@ -102,6 +119,11 @@ mod tests {
             upstreams: vec![
                 row("gpu", UpstreamState::Answers { models: 3 }),
                 row("cloud-1", UpstreamState::Silent { reason: "no route".to_owned() }),
+                UpstreamRow {
+                    health: ill(State::RateLimited, Some("m")),
+                    ..row("cloud-2", UpstreamState::Answers { models: 2 })
+                },
+                UpstreamRow { health: ill(State::Busy, None), ..row("cloud-3", UpstreamState::Answers { models: 2 }) },
             ],
             ..Overview::default()
         };
@@ -116,6 +138,8 @@ mod tests {
                   waits for a restart: data.dir
         upstreams gpu      http://x:1 (openai): answers, 3 models
                   cloud-1  http://x:1 (openai): does not answer: no route
+                  cloud-2  http://x:1 (openai): answers, 2 models; rate limited: its model m wants to be left alone for a while (slow down); tried again in 9 s
+                  cloud-3  http://x:1 (openai): busy: has no room at the moment (slow down); tried again in 9 s
         ");
     }
 }

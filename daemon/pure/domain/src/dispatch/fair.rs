@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 /// Whose turn it is.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     /// For each client, where its next request begins, in tokens.
-    next: HashMap<Arc<str>, u64>,
+    next: HashMap<Arc<str>, u64, FixedState>,
     /// How far the house has come, in tokens.
     virtual_time: u64,
 }

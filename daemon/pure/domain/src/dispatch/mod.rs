@@ -4,6 +4,7 @@
 //! Requests wait here and not in the engines, whose own queues can be neither reordered nor moved.
 
 mod fair;
+mod look;
 mod outcome;
 mod swap;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::route::{Asked, Leg, Route, Strategy, Wish, choose};
 use crate::sessions::Sessions;
 use crate::surface::Surface;
 
+pub use look::Look;
 pub use outcome::Outcome;
 
 use fair::Shares;
@@ -235,17 +237,14 @@ impl Dispatch {
     /// # Errors
     /// Nobody can serve it.
     pub fn choose(&self, entry: &Entry, house: House<'_>, now: Moment) -> Result<Route, Refusal> {
-        choose(&Asked {
-            near: entry.near,
-            wish: &entry.wish,
-            lane: entry.lane,
-            tried: &entry.tried,
-            config: house.config,
-            catalogue: house.catalogue,
-            places: &self.places,
-            sessions: &self.sessions,
-            now,
-        })
+        choose(&self.asked(entry, house, now))
+    }
+
+    fn asked<'a>(&'a self, entry: &'a Entry, house: House<'a>, now: Moment) -> Asked<'a> {
+        let House { config, catalogue } = house;
+        let Self { places, sessions, .. } = self;
+        let Entry { near, wish, lane, tried, .. } = entry;
+        Asked { near: *near, wish, lane: *lane, tried, config, catalogue, places, sessions, now }
     }
 
     /// The place to go to at once, if there is one.

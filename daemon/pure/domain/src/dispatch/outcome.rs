@@ -104,9 +104,7 @@ impl Dispatch {
     /// What an upstream tells of one of its models: requests that it answers at once, and whether it is in memory.
     pub fn told(&mut self, target: &Target, slots: Option<u32>, resident: Option<bool>, is_local: bool) {
         let place = self.places.place_mut(target, seed(&target.upstream, &target.model), is_local);
-        if slots.is_some() {
-            place.slots = slots;
-        }
+        place.slots = slots;
         let was_thrown_out = place.resident == Some(true) && resident == Some(false);
         place.resident = resident;
         if was_thrown_out {

@@ -9,6 +9,8 @@ use crate::upstream::UpstreamKind;
 use crate::upstream::tests::upstream;
 use proptest::prelude::*;
 
+mod look;
+
 struct Tower {
     dispatch: Dispatch,
     config: Config,

@@ -128,6 +128,7 @@ fn incapable(asked: &Asked<'_>, can: Capabilities) -> Option<&'static str> {
 /// breaker protects from waiting for a broken place while there is another one. Who wants a pause gets it.
 pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
     let mut held: Vec<(Moment, Leg)> = Vec::new();
+    let hope = score::hope(asked, &[]);
     for dropped in &route.dropped {
         let Why::Health { state, until, .. } = &dropped.why else { continue };
         let Some(upstream) = asked.config.upstream(&dropped.target.upstream) else { continue };
@@ -136,7 +137,7 @@ pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
             continue;
         }
         let target = &dropped.target;
-        let score = score::score(asked, target, asked.catalogue.info(target), upstream);
+        let score = score::score(asked, target, asked.catalogue.info(target), upstream, &hope);
         let leg = Leg::new(target, far, upstream.local, score, asked.config.route.strategy);
         held.push((*until, Leg { is_last_resort: true, ..leg }));
     }

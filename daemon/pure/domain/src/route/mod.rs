@@ -80,7 +80,7 @@ impl Leg {
 /// The decision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
-    /// The places to try, best first. Never empty.
+    /// The places to try, best first. Never empty where the request is not refused.
     pub legs: Vec<Leg>,
     /// Those that were not considered, and why.
     pub dropped: Vec<Dropped>,
@@ -94,12 +94,21 @@ pub const LEGS_MAX: usize = 8;
 /// # Errors
 /// No model is named or known, nothing that offers it can serve what is asked, or all that could want to be left alone.
 pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
-    let name = asked.wish.models.first().ok_or(Refusal::NoModelNamed)?;
+    let (route, refusal) = weigh(asked);
+    refusal.map_or(Ok(route), Err)
+}
+
+/// [`choose`] with everything that was thought of: where there is a refusal, the route has no legs, but tells why each
+/// place was dropped.
+#[must_use]
+pub fn weigh(asked: &Asked<'_>) -> (Route, Option<Refusal>) {
+    let mut route = Route::default();
+    let Some(name) = asked.wish.models.first() else { return (route, Some(Refusal::NoModelNamed)) };
     let tiers = candidates::tiers(asked.near, asked.wish, asked.config, asked.catalogue);
     if tiers.is_empty() {
-        return Err(Refusal::UnknownModel { model: name.clone(), near: asked.catalogue.near(name) });
+        let refusal = Refusal::UnknownModel { model: name.clone(), near: asked.catalogue.near(name) };
+        return (route, Some(refusal));
     }
-    let mut route = Route::default();
     for tier in &tiers {
         let mut legs = legs(asked, tier, &mut route);
         route.legs.append(&mut legs);
@@ -108,16 +117,18 @@ pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
         drop::last_resort(asked, &mut route);
     }
     if route.legs.is_empty() {
-        return Err(drop::refusal(asked, name, &route.dropped));
+        let refusal = drop::refusal(asked, name, &route.dropped);
+        return (route, Some(refusal));
     }
     bind(asked, &mut route.legs);
     route.legs.truncate(LEGS_MAX);
-    Ok(route)
+    (route, None)
 }
 
 /// The places of one tier that may answer, best first.
 fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
+    let hope = score::hope(asked, &tier.targets);
     let mut keyed = Vec::new();
     // No more are needed, unless one further back is where a tool call is answered.
     let most = if asked.wish.tool_loop { usize::MAX } else { LEGS_MAX };
@@ -135,7 +146,7 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
         match drop::may(asked, upstream, target, info) {
             Err(why) => route.dropped.push(Dropped { target: target.clone(), why }),
             Ok(far) => {
-                let score = score::score(asked, target, info, upstream);
+                let score = score::score(asked, target, info, upstream, &hope);
                 let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
                 let position =
                     Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };

@@ -73,12 +73,55 @@ impl Score {
     }
 }
 
-/// Predicts how a place would answer.
-pub(super) fn score(asked: &Asked<'_>, target: &Target, info: Option<&ModelInfo>, upstream: &Upstream) -> Score {
-    let is_local = upstream.local;
+/// The best that was measured at any of these places. A place that nobody has tried is believed to be as good, or it
+/// would never be tried; its first answers tell.
+#[derive(Debug, Default)]
+pub(super) struct Hope {
+    prefill_per_s: f64,
+    decode_per_s: f64,
+    /// How long answers are there: that is the model's and its clients' doing, not the place's.
+    output_tokens: Option<f64>,
+}
+
+/// Answers after which a place is taken as it was measured.
+const KNOWN_ANSWERS: u64 = 2;
+
+/// See [`Hope`].
+pub(super) fn hope(asked: &Asked<'_>, targets: &[Target]) -> Hope {
+    let places = targets.iter().filter_map(|target| asked.places.place(target));
+    places.filter(|place| place.pace.answers >= KNOWN_ANSWERS).fold(Hope::default(), |best, place| Hope {
+        prefill_per_s: best.prefill_per_s.max(place.pace.prefill_per_s),
+        decode_per_s: best.decode_per_s.max(place.pace.decode_per_s),
+        output_tokens: best.output_tokens.or(Some(place.pace.output_tokens)),
+    })
+}
+
+/// The pace to reckon with.
+fn pace(place: Option<&Place>, is_local: bool, hope: &Hope) -> Pace {
     let guess = if is_local { Pace::local() } else { Pace::cloud() };
+    let pace = place.map_or(guess, |place| place.pace.clone());
+    if pace.answers >= KNOWN_ANSWERS {
+        return pace;
+    }
+    Pace {
+        prefill_per_s: pace.prefill_per_s.max(hope.prefill_per_s),
+        decode_per_s: pace.decode_per_s.max(hope.decode_per_s),
+        output_tokens: hope.output_tokens.unwrap_or(pace.output_tokens),
+        ..pace
+    }
+}
+
+/// Predicts how a place would answer.
+pub(super) fn score(
+    asked: &Asked<'_>,
+    target: &Target,
+    info: Option<&ModelInfo>,
+    upstream: &Upstream,
+    hope: &Hope,
+) -> Score {
+    let is_local = upstream.local;
     let place = asked.places.place(target);
-    let pace = place.map_or(&guess, |place| &place.pace);
+    let pace = &pace(place, is_local, hope);
     let warm_tokens = asked.sessions.warm_tokens(&asked.wish.prefix, target).min(asked.wish.prompt_tokens);
     let output = output_tokens(asked.wish, pace);
     let running = place.map_or(0, |place| place.running.len());

@@ -304,6 +304,26 @@ fn nobody_is_tried_twice() {
 }
 
 #[test]
+fn a_place_that_nobody_has_tried_is_tried() {
+    let mut house = Fixture::new(&["qwen"]);
+    let quick = crate::pace::Measured {
+        prompt_tokens: 1_000,
+        output_tokens: 1_000,
+        first_token: Some(Duration::from_millis(1)),
+        total: Duration::from_secs(1),
+        was_cold: false,
+    };
+    let mac = house.places.place_mut(&at("mac/qwen"), 1, true);
+    (0..9).for_each(|_| mac.pace.note(&quick, crate::pace::Around::NOTHING));
+    assert_eq!(house.order()[0], "gpu/qwen");
+    let gpu = house.places.place_mut(&at("gpu/qwen"), 1, true);
+    (0..2).for_each(|_| {
+        gpu.pace.note(&crate::pace::Measured { total: Duration::from_secs(100), ..quick }, crate::pace::Around::NOTHING)
+    });
+    assert_eq!(house.order()[0], "mac/qwen");
+}
+
+#[test]
 fn the_same_question_has_the_same_answer() {
     let house = Fixture::new(&["auto"]).busy("gpu/qwen", 3, 9);
     let first = house.route();

@@ -26,11 +26,16 @@ pub struct Ask {
     pub include_usage: bool,
     /// How vectors shall be written.
     pub vectors: VectorEncoding,
+    /// The first place shall fail (LiteLLM's `mock_testing_fallbacks`). The member itself never goes on.
+    pub mock_fallbacks: bool,
     pub(super) object: Object,
 }
 
 /// Most names in `models`.
 const MODELS_MAX: usize = 16;
+
+/// The member that makes the first place fail.
+const MOCK_FALLBACKS: &str = "mock_testing_fallbacks";
 
 impl Ask {
     /// Reads a body that came on `surface`.
@@ -38,7 +43,9 @@ impl Ask {
     /// # Errors
     /// The body is no JSON object, or a member that every server needs is missing or of another type.
     pub fn read(surface: Surface, body: &Bytes) -> Result<Self, Malformed> {
-        let object = Object::parse(body)?;
+        let mut object = Object::parse(body)?;
+        let mock_fallbacks = object.get(MOCK_FALLBACKS)?.unwrap_or(false);
+        object.remove(MOCK_FALLBACKS);
         let near = match surface {
             Surface::OllamaGenerate if ollama::generate::is_raw(&object) => Surface::OllamaGenerateRaw,
             other => other,
@@ -55,7 +62,15 @@ impl Ask {
             Some("base64") => VectorEncoding::Base64,
             _ => VectorEncoding::Float,
         };
-        Ok(Self { near, wish: wish(&object)?, stream, include_usage: include_usage(&object)?, vectors, object })
+        Ok(Self {
+            near,
+            wish: wish(&object)?,
+            stream,
+            include_usage: include_usage(&object)?,
+            vectors,
+            mock_fallbacks,
+            object,
+        })
     }
 
     /// Ollama's requests without a prompt ask for a model to be loaded or unloaded.
@@ -173,6 +188,7 @@ fn check_messages(object: &Object) -> Result<(), Malformed> {
 
 /// An object whose content does not matter here.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Json {}
 
 fn include_usage(object: &Object) -> Result<bool, Malformed> {
@@ -202,6 +218,19 @@ mod tests {
 
         let ask = read(Surface::OllamaGenerate, r#"{"name":"q","prompt":"x","raw":true}"#).unwrap();
         assert_eq!((ask.near, ask.stream, ask.model()), (Surface::OllamaGenerateRaw, true, "q"));
+    }
+
+    #[test]
+    fn the_wish_for_a_failure_stays_here() {
+        for (member, want) in [("true", true), ("false", false), ("null", false)] {
+            let body = format!(r#"{{"model":"a","mock_testing_fallbacks":{member},"messages":[{{"role":"user"}}]}}"#);
+            let ask = Ask::read(Surface::OpenaiChat, &Bytes::from(body)).unwrap();
+            assert_eq!(ask.mock_fallbacks, want, "{member}");
+            let sent = ask.outgoing(Surface::OpenaiChat, "b", "gpu-box").unwrap();
+            assert_eq!(String::from_utf8_lossy(&sent), r#"{"model":"b","messages":[{"role":"user"}]}"#);
+        }
+        let error = read(Surface::OpenaiChat, r#"{"model":"a","mock_testing_fallbacks":1,"messages":[{}]}"#);
+        assert!(error.expect_err("no boolean").to_string().starts_with("mock_testing_fallbacks: invalid type"));
     }
 
     #[test]

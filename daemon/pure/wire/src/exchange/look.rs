@@ -1,9 +1,11 @@
 //! What the conversation itself tells of its route: its length, what a model must be able to do, and which one it is.
 
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::LazyLock;
 
 use domain::route::{Mark, Needs};
 use foldhash::fast::FixedState;
+use memchr::memmem::Finder;
 
 use crate::json::{Object, elements, strings};
 
@@ -74,28 +76,41 @@ fn length(text: &str, needs: &mut Needs) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN) + pictures * PICTURE_TOKENS
 }
 
-/// Whether a member or a value is called `image`, `images`, `image_url` or `input_image`. Quotes within texts are escaped,
-/// so that a text about pictures is none.
-fn has_picture(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, b"image").any(|at| {
-        let (before, after) = text.split_at(at);
-        let after = after.get(b"image".len()..).unwrap_or_default();
-        let begins = before.ends_with(b"\"") || before.ends_with(b"\"input_");
-        begins && [&b"\""[..], b"s\"", b"_url\""].iter().any(|end| after.starts_with(end))
-    })
-}
-
 /// Lengths of the strings that are files.
 fn payloads(text: &str) -> impl Iterator<Item = usize> {
     let is_file = |string: &&str| string.len() >= PAYLOAD_BYTES_MIN && !string.contains(' ');
     strings(text).filter(is_file).map(str::len)
 }
 
-/// Whether a message brings the result of a tool call, in any dialect.
+/// Whether a member or a value is called `image`, `images`, `image_url` or `input_image`. Quotes within texts are escaped,
+/// so that a text about pictures is none.
+fn has_picture(text: &[u8]) -> bool {
+    static IMAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("image"));
+    IMAGE.find_iter(text).any(|at| is_word(text, at, "image", &["", "input_"], &["", "s", "_url"]))
+}
+
+/// Whether a message brings the result of a tool call, in any dialect: it has a member `tool_call_id`, or a type
+/// `tool_result` or `function_call_output`, or the role `tool`.
 fn is_tool_result(message: &str) -> bool {
-    const WORDS: [&str; 3] = ["\"tool_result\"", "\"function_call_output\"", "\"tool_call_id\""];
-    let has = |word: &str| memchr::memmem::find(message.as_bytes(), word.as_bytes()).is_some();
-    WORDS.iter().any(|word| has(word)) || has("\"role\":\"tool\"") || has("\"role\": \"tool\"")
+    static CALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("tool"));
+    static OUTPUT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("function_call_output"));
+    let text = message.as_bytes();
+    let is_role = |at: usize| {
+        text.get(..at).is_some_and(|before| before.ends_with(b"\"role\":\"") || before.ends_with(b"\"role\": \""))
+    };
+    CALL.find_iter(text).any(|at| {
+        is_word(text, at, "tool", &[""], &["_result", "_call_id"])
+            || (is_word(text, at, "tool", &[""], &[""]) && is_role(at))
+    }) || OUTPUT.find_iter(text).any(|at| is_word(text, at, "function_call_output", &[""], &[""]))
+}
+
+/// Whether the word at this place is a whole string, with one of these beginnings and one of these endings.
+fn is_word(text: &[u8], at: usize, word: &str, begins: &[&str], ends: &[&str]) -> bool {
+    let (before, after) = text.split_at(at);
+    let after = after.get(word.len()..).unwrap_or_default();
+    let opens = |begin: &&str| before.strip_suffix(begin.as_bytes()).is_some_and(|rest| rest.ends_with(b"\""));
+    let closes = |end: &&str| after.strip_prefix(end.as_bytes()).is_some_and(|rest| rest.starts_with(b"\""));
+    begins.iter().any(opens) && ends.iter().any(closes)
 }
 
 #[cfg(test)]

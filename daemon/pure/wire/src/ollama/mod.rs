@@ -10,6 +10,7 @@ pub mod reply;
 pub mod stream;
 
 mod arguments;
+mod context;
 mod line;
 mod logprobs;
 mod options;
@@ -17,6 +18,7 @@ mod picture;
 mod read_messages;
 mod write_messages;
 
+pub use context::with_context;
 pub use load::{Load, is_load_request};
 
 /// Which of Ollama's two answer forms is meant.

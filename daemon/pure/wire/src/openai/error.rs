@@ -177,7 +177,9 @@ fn refine(kind: FailureKind, words: &[&str], message: &str) -> FailureKind {
     if has("unavailable_error") || has("overloaded_error") || has("server_overloaded") || has("UNAVAILABLE") {
         return FailureKind::Overloaded;
     }
-    if kind == FailureKind::Upstream && (has("invalid_request_error") || has("BadRequestError")) {
+    // llama.cpp tells with 500 that the model has no eyes or ears: asking again does not help.
+    let is_deaf = lower.contains("input is not supported");
+    if kind == FailureKind::Upstream && (is_deaf || has("invalid_request_error") || has("BadRequestError")) {
         return FailureKind::InvalidRequest;
     }
     kind
@@ -216,6 +218,15 @@ mod tests {
                 FailureKind::Upstream,
                 "Provider returned error: out of coffee",
                 None,
+                None,
+            ),
+            (
+                "llama.cpp without eyes",
+                500,
+                r#"{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}"#,
+                FailureKind::InvalidRequest,
+                "image input is not supported",
+                Some("server_error"),
                 None,
             ),
             (

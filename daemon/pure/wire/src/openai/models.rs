@@ -55,6 +55,7 @@ fn info(entry: &Value) -> Option<ModelInfo> {
             .or_else(|| count(entry, "/meta/n_params").filter(|number| *number > 0).map(parameter_size)),
         quantization: ["quantization", "/details/quantization_level"].into_iter().find_map(|at| text(entry, at)),
         loaded: loaded(entry),
+        loaded_context_tokens: None,
         slots: None,
         price: price(entry),
         id,

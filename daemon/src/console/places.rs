@@ -1,0 +1,47 @@
+//! The places in the words of the console.
+
+use domain::catalogue::Target;
+use domain::config::Config;
+use domain::dispatch::Dispatch;
+use domain::moment::Moment;
+use domain::places::Place;
+use webui::{HealthRow, PlaceRow, Places, SiteRow};
+
+/// How each upstream and each of its models does.
+pub(super) fn all(config: &Config, dispatch: &Dispatch, now: Moment) -> Places {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let queues = dispatch.queues();
+    let upstreams = config.upstreams.iter().map(|upstream| {
+        let known = dispatch.places.iter().filter(|(target, _)| target.upstream == upstream.name);
+        let mut models: Vec<PlaceRow> =
+            known.map(|(target, place)| row(target, place, queues.get(target), now)).collect();
+        models.sort_unstable_by(|one, other| one.model.cmp(&other.model));
+        SiteRow {
+            name: upstream.name.clone(),
+            kind: upstream.kind.name().to_owned(),
+            local: upstream.local,
+            health: HealthRow::of(&dispatch.places.standing(&upstream.name, now)),
+            pressure_percent: dispatch.places.site(&upstream.name).map_or(0, |site| site.pressure),
+            models,
+        }
+    });
+    Places { running: count(dispatch.running()), waiting: count(dispatch.waiting()), upstreams: upstreams.collect() }
+}
+
+fn row(target: &Target, place: &Place, waiting: Option<&usize>, now: Moment) -> PlaceRow {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let tenths = |value: f64| (value * 10.0).round() / 10.0;
+    let speed = |is_known: bool, per_s: f64| is_known.then(|| tenths(per_s));
+    PlaceRow {
+        model: target.model.clone(),
+        health: HealthRow::of(&place.health.standing(now)),
+        slots: place.slots,
+        running: count(place.running.len()),
+        waiting: count(waiting.copied().unwrap_or(0)),
+        waiting_s: tenths(place.waiting.iter().sum::<std::time::Duration>().as_secs_f64()),
+        served: place.served,
+        prefill_tokens_per_s: speed(place.pace.prefill_known, place.pace.prefill_per_s),
+        decode_tokens_per_s: speed(place.pace.decode_known, place.pace.decode_per_s),
+        resident: place.resident,
+    }
+}
