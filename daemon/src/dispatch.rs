@@ -199,7 +199,7 @@ impl State {
         }
         for listed in snapshot.catalogue.listed() {
             let Some(upstream) = snapshot.config.upstream(&listed.upstream) else { continue };
-            let target = Target { upstream: upstream.name.clone(), model: listed.info.id.clone() };
+            let target = Target::new(&upstream.name, &listed.info.id);
             let slots = upstream.slots.or(listed.info.slots);
             self.dispatch.told(&target, slots, listed.info.loaded, upstream.local);
         }

@@ -76,7 +76,7 @@ fn outcome(
         match cannot_take(ask, snapshot, leg) {
             None => {
                 let waits = seen.goes.is_none();
-                return (Some(Chosen { upstream: target.upstream, model: target.model, waits }), None);
+                return (Some(Chosen { upstream: target.upstream.clone(), model: target.model.clone(), waits }), None);
             }
             Some(why) => {
                 let message = format!("upstream {} cannot take this request: {why}", target.upstream);
@@ -126,7 +126,7 @@ fn parts(score: &Score) -> Parts {
 
 fn dropped_row(dropped: &Dropped) -> DroppedRow {
     let target = dropped.target.clone();
-    DroppedRow { upstream: target.upstream, model: target.model, reason: dropped.why.to_string() }
+    DroppedRow { upstream: target.upstream.clone(), model: target.model.clone(), reason: dropped.why.to_string() }
 }
 
 fn refused(refusal: &Refusal) -> RefusalRow {

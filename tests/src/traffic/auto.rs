@@ -127,7 +127,7 @@ impl Auto {
         self.told = Some(world.now);
         for node in world.nodes.iter().filter(|node| node.is_up) {
             for model in 0..world.models {
-                let target = Target { upstream: node.spec.name.clone(), model: Scenario::model(model) };
+                let target = Target::new(&node.spec.name, &Scenario::model(model));
                 let slots = u32::try_from(node.spec.slots).ok();
                 self.dispatch.told(&target, slots, Some(!node.lacks(model)), true);
             }

@@ -93,23 +93,18 @@ pub struct Listed {
     pub info: ModelInfo,
 }
 
+mod target;
+
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
 use crate::config::Config;
 
+pub use target::Target;
+
 /// What the upstreams told, by upstream name. An upstream that is not here has not answered, or not for too long.
 pub type Listings = HashMap<String, Vec<ModelInfo>>;
-
-/// A model at an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// The upstream's name.
-    pub upstream: String,
-    /// The upstream's own id of the model.
-    pub model: String,
-}
 
 /// All models that can be asked for. Made anew whenever the config or a listing changes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -142,7 +137,7 @@ impl Catalogue {
             let clash = config.aliases.iter().any(|alias| alias.name == offer.info.id);
             let qualified = format!("{}/{}", offer.upstream, offer.info.id);
             let id = if unique && !clash && !offer.named_only { offer.info.id.clone() } else { qualified.clone() };
-            let target = Target { upstream: offer.upstream.to_owned(), model: offer.info.id.clone() };
+            let target = Target::new(offer.upstream, &offer.info.id);
             catalogue.infos.entry(target.clone()).or_insert_with(|| offer.info.clone());
             catalogue.listed.push(Listed { id, upstream: offer.upstream.to_owned(), info: offer.info.clone() });
             // The loopback is reached under its own name only, so that nobody lands there by chance.
@@ -218,7 +213,7 @@ impl Catalogue {
         let Some((upstream, model)) = name.split_once('/') else { return found };
         match config.upstream(upstream) {
             Some(known) if !self.known.iter().any(|name| name == upstream) && known.offers(model) => {
-                vec![Target { upstream: upstream.to_owned(), model: model.to_owned() }]
+                vec![Target::new(upstream, model)]
             }
             _ => found,
         }

@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_upstream_stands_as_its_worst_part() {
-        let target = |model: &str| Target { upstream: "gpu".to_owned(), model: model.to_owned() };
+        let target = |model: &str| Target::new("gpu", model);
         let (mut places, now) = (Places::default(), Moment::START);
         assert_eq!(places.standing("gpu", now), Standing::default());
         places.site_mut("gpu", 1).health.answered();

@@ -303,7 +303,7 @@ impl Dispatch {
             && let Some(model) = swap::called(&mut site.held, &leg.target.model, now)
         {
             // Its prompt cache goes with it.
-            self.sessions.forget(&Target { upstream: leg.target.upstream.clone(), model });
+            self.sessions.forget(&Target::new(&leg.target.upstream, &model));
         }
         let place = self.places.place_mut(&leg.target, seed, leg.is_local);
         place.health.called(now);

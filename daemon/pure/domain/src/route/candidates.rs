@@ -91,7 +91,7 @@ fn virtual_targets(near: Surface, name: &str, config: &Config, catalogue: &Catal
             Task::Embedding => can.embeddings.unwrap_or_else(|| listed.info.id.contains("embed")),
         };
         if is_place && fits && upstream.kind != UpstreamKind::Loopback {
-            targets.push(Target { upstream: listed.upstream.clone(), model: listed.info.id.clone() });
+            targets.push(Target::new(&listed.upstream, &listed.info.id));
         }
     }
     targets

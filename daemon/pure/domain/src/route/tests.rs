@@ -24,7 +24,7 @@ pub(crate) const NOW: Moment = Moment::after_start(Duration::from_secs(100));
 
 pub(crate) fn at(place: &str) -> Target {
     let (upstream, model) = place.split_once('/').unwrap();
-    Target { upstream: upstream.to_owned(), model: model.to_owned() }
+    Target::new(upstream, model)
 }
 
 fn model(id: &str) -> ModelInfo {
