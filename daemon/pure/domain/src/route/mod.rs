@@ -162,7 +162,8 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
     }
     keyed.sort_by_key(|(key, _)| *key);
     keyed.truncate(most);
-    let legs = keyed.into_iter().map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy));
+    let legs =
+        keyed.into_iter().map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy));
     route.legs.extend(legs);
 }
 
