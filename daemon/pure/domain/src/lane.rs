@@ -14,9 +14,6 @@ pub enum Lane {
     Bulk,
 }
 
-/// Waiting this long lifts a request by one lane, so that none is starved by more urgent ones.
-pub const AGING: Duration = Duration::from_secs(60);
-
 impl Lane {
     /// All lanes under their names, most urgent first.
     pub const NAMES: [(&'static str, Self); 3] =
@@ -48,11 +45,17 @@ impl Lane {
         }
     }
 
-    /// Rank in the queue after such a wait; smaller goes first, and never below the most urgent lane's.
+    /// Urgency in the queue after such a wait, greatest first. It grows in each lane at a rate of its own (Kleinrock, "A
+    /// delay dependent queue discipline", 1964): however long the house is overloaded, waits keep the ratio of the
+    /// rates, so that a flood in one lane hardly delays a more urgent one, and yet nobody is starved.
     #[must_use]
-    pub fn rank(self, waited: Duration) -> u32 {
-        let lifted = u32::try_from(waited.as_secs() / AGING.as_secs()).unwrap_or(u32::MAX);
-        (self as u32).saturating_sub(lifted)
+    pub const fn urgency(self, waited: Duration) -> u128 {
+        let rate = match self {
+            Self::Interactive => 25,
+            Self::Normal => 5,
+            Self::Bulk => 1,
+        };
+        waited.as_millis().saturating_mul(rate)
     }
 }
 
@@ -70,16 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn waiting_lifts() {
-        for (lane, waited_s, rank) in [
-            (Lane::Interactive, 0, 0),
-            (Lane::Bulk, 59, 2),
-            (Lane::Bulk, 60, 1),
-            (Lane::Bulk, 120, 0),
-            (Lane::Bulk, 9_999, 0),
-            (Lane::Interactive, 9_999, 0),
-        ] {
-            assert_eq!(lane.rank(Duration::from_secs(waited_s)), rank, "{lane:?} after {waited_s} s");
-        }
+    fn waiting_makes_urgent() {
+        let urgency = |lane: Lane, waited_s| lane.urgency(Duration::from_secs(waited_s));
+        assert!(urgency(Lane::Interactive, 1) > urgency(Lane::Normal, 4));
+        assert!(urgency(Lane::Normal, 1) > urgency(Lane::Bulk, 4));
+        // Nobody is starved.
+        assert!(urgency(Lane::Bulk, 30) > urgency(Lane::Interactive, 1));
+        assert!(Lane::Interactive.urgency(Duration::MAX) > urgency(Lane::Bulk, 1));
     }
 }

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
-use crate::route::{Strategy, is_virtual};
+use crate::strategy::Strategy;
 use crate::upstream::{Upstream, UpstreamKind};
+use crate::virtual_model::is_virtual;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::Access;
-use crate::route::Strategy;
+use crate::strategy::Strategy;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check};

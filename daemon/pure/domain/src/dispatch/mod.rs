@@ -10,6 +10,7 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +25,11 @@ use crate::route::{Asked, Leg, Route, Strategy, Wish, choose};
 use crate::sessions::Sessions;
 use crate::surface::Surface;
 
+pub use fair::Shares;
 pub use look::Look;
 pub use outcome::Outcome;
+pub use turn::{Turn, in_turn};
 
-use fair::Shares;
 use swap::Wanted;
 use ticket::Ticket;
 
@@ -143,8 +145,11 @@ impl Dispatch {
     /// How many go before a ticket; `None` if it does not wait.
     #[must_use]
     pub fn ahead(&self, ticket: u64, now: Moment) -> Option<usize> {
-        let own = self.waiting.iter().find(|waiting| waiting.id == ticket)?.order(now);
-        Some(self.waiting.iter().filter(|other| other.order(now) < own).count())
+        self.in_turn(now).iter().position(|id| *id == ticket)
+    }
+
+    fn in_turn(&self, now: Moment) -> Vec<u64> {
+        in_turn(self.waiting.iter().map(Ticket::turn), now)
     }
 
     /// Requests that wait.
@@ -166,13 +171,10 @@ impl Dispatch {
             return woken;
         }
         let wanted = Wanted::new(house.config, &self.waiting);
-        let mut order: Vec<(ticket::Order, u64)> =
-            self.waiting.iter().map(|ticket| (ticket.order(now), ticket.id)).collect();
-        order.sort_unstable();
         // Each one's wait is the work of those before it, so that is added up along the way.
         self.places.forget_waiting();
         let (mut decisions, mut elsewhere) = (0, 0);
-        for (_, id) in order {
+        for id in self.in_turn(now) {
             // They are kept in the order of their numbers.
             let Ok(position) = self.waiting.binary_search_by_key(&id, |ticket| ticket.id) else { continue };
             let is_over = decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent;
@@ -310,7 +312,11 @@ impl Dispatch {
         let first_token = now + leg.score.first_token();
         let in_company = place.running.iter().any(|running| !running.is_read);
         let end = first_token + leg.score.decode;
-        place.running.push(Running { id, first_token, end, is_read: false, in_company });
+        let unread_tokens = entry.wish.prompt_tokens.saturating_sub(leg.score.warm_tokens);
+        let is_stream = entry.wish.stream;
+        let running =
+            Running { id, called: now, unread_tokens, first_token, end, is_read: false, is_stream, in_company };
+        place.running.push(running);
         self.running += 1;
         self.sessions.note(&entry.wish.prefix, &leg.target, now);
         self.shares.served(start);

@@ -120,12 +120,26 @@ fn urgent_ones_pass_and_nobody_starves() {
     let urgent = tower.wait("m", Lane::Interactive, "c");
     let woken = tower.end(&running);
     assert_eq!(woken[0].0, urgent);
-    // After two lanes' worth of waiting, the bulk request goes before an urgent one that has just come.
-    tower.pass(2 * crate::lane::AGING.as_secs());
+    // After a minute of waiting, the bulk request goes before an urgent one that has just come.
+    tower.pass(60);
     let late = tower.wait("m", Lane::Interactive, "c");
     let woken = tower.end(&woken[0].1);
     assert_eq!(woken[0].0, bulk);
     assert_eq!(tower.end(&woken[0].1)[0].0, late);
+}
+
+#[test]
+fn a_first_token_tells_how_fast_prompts_are_read() {
+    let mut tower = Tower::new(&[("a", 2)]);
+    let mut entry = tower.entry("m", Lane::Normal, "c");
+    entry.wish = Arc::new(Wish { stream: true, ..(*entry.wish).clone() });
+    let Entered::Go(grant) = tower.enter(entry).unwrap() else { panic!("it waits") };
+    tower.pass(2);
+    let place = |tower: &Tower| tower.dispatch.places.place(&target("a", "m")).unwrap().clone();
+    // A hundred tokens should have been read in less than a tenth of a second: whoever comes now waits as long again.
+    assert!(place(&tower).unread(tower.now) > Duration::from_secs(1));
+    tower.dispatch.first_token(&grant, tower.now);
+    assert_eq!((place(&tower).unread(tower.now), place(&tower).pace.prefill_per_s), (Duration::ZERO, 50.0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Entry;
+use super::{Entry, Turn};
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::route::{Route, Strategy};
@@ -27,9 +27,6 @@ pub(super) struct Ticket {
     pub(super) chosen: Moment,
 }
 
-/// Who goes first: the lane with what waiting lifted, then the client's turn, then the order of coming.
-pub(super) type Order = (u32, u64, u64);
-
 impl Ticket {
     pub(super) fn new(id: u64, entry: Entry, start: u64, route: &Route) -> Self {
         let chosen = entry.since;
@@ -46,8 +43,8 @@ impl Ticket {
         if self.is_choosy { self.targets.get(..1).unwrap_or_default() } else { &self.targets }
     }
 
-    pub(super) fn order(&self, now: Moment) -> Order {
-        (self.entry.lane.rank(now.since(self.entry.since)), self.start, self.id)
+    pub(super) const fn turn(&self) -> Turn {
+        Turn { id: self.id, lane: self.entry.lane, since: self.entry.since, start: self.start }
     }
 }
 
