@@ -17,6 +17,7 @@ mod settings;
 mod tasks;
 mod telemetry;
 mod upstreams;
+mod wake;
 
 use std::process::ExitCode;
 

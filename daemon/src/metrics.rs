@@ -84,6 +84,9 @@ pub(crate) struct Metrics {
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
     attempts: Family<Upstream, Counter>,
+    hedges: Family<Upstream, Counter>,
+    hedges_won: Family<Upstream, Counter>,
+    retries_refused: Counter,
     at_upstream: Family<Upstream, Gauge>,
     memory: Gauge,
 }
@@ -124,6 +127,9 @@ impl Metrics {
             waiting: Gauge::default(),
             reachable: Family::default(),
             attempts: Family::default(),
+            hedges: Family::default(),
+            hedges_won: Family::default(),
+            retries_refused: Counter::default(),
             at_upstream: Family::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
@@ -154,6 +160,9 @@ impl Metrics {
             metrics.reachable.clone(),
         );
         registry.register("upstream_attempts", "Requests sent to the upstream", metrics.attempts.clone());
+        registry.register("hedges", "Second copies sent to the upstream", metrics.hedges.clone());
+        registry.register("hedges_won", "Second copies that were answered first", metrics.hedges_won.clone());
+        registry.register("retries_refused", "Attempts too many for a failing house", metrics.retries_refused.clone());
         registry.register("upstream_in_flight", "Requests that are at the upstream", metrics.at_upstream.clone());
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
@@ -187,6 +196,21 @@ impl Metrics {
         let gauge = self.at_upstream.get_or_create_owned(&labels);
         gauge.inc();
         AtUpstream(gauge)
+    }
+
+    /// Counts a second copy that is sent to the upstream.
+    pub(crate) fn hedged(&self, upstream: &str) {
+        self.hedges.get_or_create(&Upstream { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// Counts a second copy that was answered first.
+    pub(crate) fn hedge_won(&self, upstream: &str) {
+        self.hedges_won.get_or_create(&Upstream { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// Counts an attempt that was not made, since too many fail.
+    pub(crate) fn retry_refused(&self) {
+        self.retries_refused.inc();
     }
 
     /// Requests that are at the upstream, and all that ever were sent there.

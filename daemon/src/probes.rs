@@ -93,6 +93,9 @@ impl Probes {
         if !upstream.local || upstream.kind == UpstreamKind::Loopback {
             return false;
         }
+        if self.dispatcher.watches(&upstream.name) {
+            return true;
+        }
         let permission = self
             .dispatcher
             .with(|dispatch, now| dispatch.places.site(&upstream.name).map(|site| site.health.permission(now)));

@@ -141,7 +141,8 @@ fn write_text(out: &mut String, decision: &Decision) -> std::fmt::Result {
 fn details(candidate: &Candidate) -> Vec<String> {
     let score = &candidate.score;
     let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1_000.0);
-    let spans = [("waits", score.wait_ms), ("loads", score.load_ms), ("reads", score.prefill_ms)];
+    let spans =
+        [("wakes", score.wake_ms), ("waits", score.wait_ms), ("loads", score.load_ms), ("reads", score.prefill_ms)];
     let mut parts: Vec<String> =
         spans.iter().filter(|(_, ms)| *ms > 0).map(|(verb, ms)| format!("{verb} {}", seconds(*ms))).collect();
     parts.push(format!("writes {}", seconds(score.decode_ms)));

@@ -172,6 +172,7 @@ mod tests {
             cause: Some("connection refused".to_owned()),
             trial_in_s: Some(3),
             model: None,
+            ignores_cancel: true,
         };
         let measured = PlaceRow {
             model: "qwen3-8b".to_owned(),
@@ -228,7 +229,7 @@ mod tests {
           qwen3-8b    4 of 4      2 (7 s)    2310.4      61.2     1234
           1 model without a request so far
 
-        attic (openai): offline: cannot be reached (connection refused); tried again in 3 s
+        attic (openai): offline: cannot be reached (connection refused); tried again in 3 s; does not stop cancelled work: its slots stay taken until that ends
 
         echo (): has not been asked for an answer yet
         ");

@@ -1,6 +1,6 @@
 //! One request on its way through the upstreams of its route.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use domain::catalogue::Target;
 use domain::context;
-use domain::dispatch::{Entry, Outcome};
+use domain::dispatch::{Attempt, Entry, Outcome};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
 use domain::route::{LEGS_MAX, Leg};
 use domain::upstream::UpstreamKind;
+use hyper::header::HeaderMap;
 use tracing::debug;
 use wire::exchange::{Ask, NotSent};
 use wire::reply::ReplyContext;
@@ -21,6 +22,7 @@ use super::Gateway;
 use super::answer_error::ServeError;
 use super::client::Client;
 use super::forward::Forwarded;
+use super::hedge::{Hedge, Won};
 use super::settle::{Phase, Settlement};
 use crate::dispatch::Slot;
 use crate::live::Snapshot;
@@ -36,9 +38,13 @@ pub(super) struct Job {
     pub(super) settlement: Settlement,
     /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
     pub(super) context: ReplyContext,
-    entry: Entry,
-    /// Its number in the queue while it waits; shared with whoever writes signs of life.
-    pub(super) ticket: Rc<Cell<Option<u64>>>,
+    pub(super) entry: Entry,
+    /// What it waits for; shared with whoever writes signs of life.
+    pub(super) waits: Rc<Cell<Waits>>,
+    /// Longest silence of a stream, below what its client bears.
+    pub(super) heartbeat_every: Duration,
+    /// The place that has its second copy.
+    pub(super) copied: RefCell<Option<Target>>,
     /// All places failed once and are tried again.
     second_round: bool,
     failure: Option<ServeError>,
@@ -46,11 +52,44 @@ pub(super) struct Job {
     before: Vec<String>,
 }
 
+/// What a request waits for, as far as its client can be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Waits {
+    /// For nothing that has a name.
+    #[default]
+    Unnamed,
+    /// For its turn, under this number.
+    Queued(u64),
+    /// For its model, which is being loaded and will be there at about this time.
+    Loads(Instant),
+}
+
 /// An upstream that has accepted the request.
 pub(super) struct Live {
     pub(super) slot: Slot,
     pub(super) reply: Reply,
+    pub(super) hedge: Hedge,
 }
+
+/// A request in the words of one place.
+pub(super) struct Prepared {
+    path: String,
+    body: Bytes,
+    headers: HeaderMap,
+    stream: bool,
+}
+
+impl Prepared {
+    /// To be sent once.
+    pub(super) fn outbound(&self) -> Outbound {
+        let Self { path, body, headers, stream } = self;
+        Outbound { path: path.clone(), body: Some(body.clone()), headers: headers.clone(), stream: *stream }
+    }
+}
+
+/// Why a failure was the last one although there are other places.
+const RETRIES_SPENT: &str = "; no other place is tried, since so much fails in this house at the moment";
+const TIME_OVER: &str = "; no other place is tried, since the client's time does not suffice for it";
 
 impl Live {
     pub(super) const fn leg(&self) -> &Leg {
@@ -58,6 +97,8 @@ impl Live {
     }
 }
 
+/// Signs of life do not come more often than this, however impatient the client is.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 /// Longest `Retry-After` that is waited out here instead of by the client.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -78,13 +119,22 @@ impl Job {
         };
         let mut wish = ask.wish.clone();
         wish.provider.keep_known(&snapshot.config);
+        let since = gateway.dispatcher.now();
         let entry = Entry {
             near: ask.near,
             wish: Arc::new(wish),
             lane: client.lane,
             client: client.name,
-            since: gateway.dispatcher.now(),
+            since,
             tried: Vec::new(),
+            is_stream: ask.stream,
+            until: client.patience.answer.map(|answer| since + answer),
+            attempt: Attempt::First,
+        };
+        let heartbeat = snapshot.config.endpoint.heartbeat;
+        let heartbeat_every = match client.patience.silence {
+            Some(silence) => heartbeat.min((silence / 2).max(HEARTBEAT_MIN)),
+            None => heartbeat,
         };
         Self {
             gateway,
@@ -95,7 +145,9 @@ impl Job {
             settlement,
             context,
             entry,
-            ticket: Rc::default(),
+            waits: Rc::default(),
+            heartbeat_every,
+            copied: RefCell::default(),
             second_round: false,
             failure: None,
             before: Vec::new(),
@@ -111,10 +163,13 @@ impl Job {
             self.mock_failure()?;
         }
         loop {
-            let mut slot = match self.next_slot().await {
+            let slot = match self.next_slot().await {
                 Ok(slot) => slot,
                 Err(refusal) => {
                     let Some(failure) = self.failure.take() else { return Err(refusal.into()) };
+                    if let Some(end) = self.end_of_attempts(&refusal) {
+                        return Err(failure.ending(end));
+                    }
                     if self.second_round || !self.wait_for_second_round(&failure).await {
                         return Err(failure);
                     }
@@ -122,45 +177,68 @@ impl Job {
                 }
             };
             self.entry.tried.push(slot.grant().leg.target.clone());
-            match self.call(&slot).await {
-                Ok(reply) => {
+            match self.call(slot).await {
+                Ok(live) => {
+                    self.waits.set(Waits::Unnamed);
                     self.settlement.phase = Phase::Prefill;
-                    return Ok(Live { slot, reply });
+                    return Ok(live);
                 }
-                Err(ServeError::Call { error, .. }) => {
-                    slot.note(error.outcome());
-                    self.failed(*error)?;
-                }
+                Err(ServeError::Call { error, .. }) => self.failed(*error)?,
                 Err(error) => {
-                    slot.note(Outcome::Rejected);
+                    self.entry.attempt = Attempt::AfterLoss;
                     self.failure = Some(error);
                 }
             }
         }
     }
 
+    /// After a failure: the second copy, if one is on its way, or else the next place.
+    ///
+    /// # Errors
+    /// As [`Job::next_live`].
+    pub(super) async fn go_on(&mut self, hedge: Hedge) -> Result<Live, ServeError> {
+        match hedge.rest().await {
+            Some(won) => Ok(self.take_over(won)),
+            None => self.next_live().await,
+        }
+    }
+
+    /// Why there is no further attempt although there is a place, if that is so.
+    fn end_of_attempts(&self, refusal: &Refusal) -> Option<&'static str> {
+        match refusal {
+            Refusal::RetriesSpent { .. } => {
+                self.gateway.metrics.retry_refused();
+                Some(RETRIES_SPENT)
+            }
+            Refusal::Late { .. } => Some(TIME_OVER),
+            _ => None,
+        }
+    }
+
     /// Lets the best place fail without calling it. Nothing is counted or held against it: it has done nothing.
     fn mock_failure(&mut self) -> Result<(), ServeError> {
         let target = self.choose()?.target;
-        self.settlement.attempts += 1;
+        self.settlement.attempt();
         self.before.push(format!("{} (mocked)", target.upstream));
         let error = CallError { upstream: target.upstream.clone(), fault: Fault::mocked() };
-        self.failure = Some(ServeError::Call { error: Box::new(error), before: Vec::new() });
+        self.failure = Some(ServeError::call(error));
         self.entry.tried.push(target);
+        self.entry.attempt = Attempt::AfterLoss;
         Ok(())
     }
 
     /// Waits for the best place that was not tried yet.
     async fn next_slot(&mut self) -> Result<Slot, Refusal> {
+        self.entry.tried.extend(self.copied.take());
         if self.entry.tried.len() >= LEGS_MAX {
             return Err(Refusal::NoModelNamed);
         }
         self.settlement.phase = Phase::Queued;
         let waiting = Instant::now();
-        let ticket = self.ticket.clone();
-        let entered =
-            self.gateway.dispatcher.enter(self.entry.clone(), &self.snapshot, |id| ticket.set(Some(id))).await;
-        self.ticket.set(None);
+        let waits = self.waits.clone();
+        let queued = |ticket| waits.set(Waits::Queued(ticket));
+        let entered = self.gateway.dispatcher.enter(self.entry.clone(), &self.snapshot, queued).await;
+        self.waits.set(Waits::Unnamed);
         self.settlement.queued += waiting.elapsed();
         entered
     }
@@ -183,7 +261,8 @@ impl Job {
         let may_retry = error.may_retry();
         debug!(request.id = %self.request_id, upstream = %error.upstream, kind = error.kind(), error = %error, "attempt failed");
         let short = format!("{} ({})", error.upstream, error.kind());
-        let error = ServeError::Call { error: Box::new(error), before: self.before.clone() };
+        self.entry.attempt = if error.is_loss() { Attempt::AfterLoss } else { Attempt::AfterFailure };
+        let error = ServeError::Call { error: Box::new(error), before: self.before.clone(), end: "" };
         self.before.push(short);
         if may_retry {
             self.failure = Some(error);
@@ -197,7 +276,8 @@ impl Job {
         let ServeError::Call { error, .. } = failure else { return false };
         let Fault::Status { retry_after: Some(wait), .. } = &error.fault else { return false };
         let Ok(wait) = wait.parse().map(Duration::from_secs) else { return false };
-        if wait > RETRY_WAIT_MAX {
+        let is_late = self.entry.until.is_some_and(|until| until <= self.gateway.dispatcher.now() + wait);
+        if wait > RETRY_WAIT_MAX || is_late {
             return false;
         }
         self.second_round = true;
@@ -206,23 +286,61 @@ impl Job {
         true
     }
 
-    async fn call(&mut self, slot: &Slot) -> Result<Reply, ServeError> {
+    /// Calls a place, and perhaps another one beside it when it is late.
+    async fn call(&mut self, mut slot: Slot) -> Result<Live, ServeError> {
         let leg = &slot.grant().leg;
-        self.settlement.attempts += 1;
+        self.settlement.attempt();
         self.settlement.phase = Phase::Calling;
         self.settlement.goes_to(&leg.target.upstream);
         self.settlement.model = self.label(&leg.target);
+        if !leg.score.load.is_zero() {
+            self.waits.set(Waits::Loads(slot.began() + leg.score.wait + leg.score.load));
+        }
+        let prepared = self.prepare(leg).inspect_err(|_| slot.note(Outcome::Rejected))?;
         let snapshot = self.snapshot.clone();
-        let Some(upstream) = snapshot.config.upstream(&leg.target.upstream) else {
-            let refusal = Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
-            return Err(refusal.into());
+        let Some(upstream) = snapshot.config.upstream(&slot.grant().leg.target.upstream) else {
+            return Err(self.unknown().into());
+        };
+        let mut hedge = Hedge::of(&slot);
+        let called: Result<Result<Reply, CallError>, Won> = tokio::select! {
+            biased;
+            called = self.gateway.clients.call(upstream, || prepared.outbound()) => Ok(called),
+            () = self.gone(&slot) => Ok(Err(CallError::new(upstream, Fault::gone()))),
+            won = hedge.won(self, &slot) => Err(won),
+        };
+        match called {
+            Err(won) => Ok(self.take_over(won)),
+            Ok(Ok(reply)) => {
+                // An answer in one piece is there when its head is.
+                let hedge = if self.ask.stream { hedge } else { Hedge::Over };
+                Ok(Live { slot, reply, hedge })
+            }
+            Ok(Err(error)) => {
+                slot.note(error.outcome());
+                drop(slot);
+                let copied = if error.may_retry() { hedge.rest().await } else { None };
+                match copied {
+                    Some(won) => {
+                        self.gateway.metrics.failed(&error.upstream, error.kind());
+                        Ok(self.take_over(won))
+                    }
+                    None => Err(ServeError::call(error)),
+                }
+            }
+        }
+    }
+
+    /// The request in the words of a place.
+    pub(super) fn prepare(&self, leg: &Leg) -> Result<Prepared, ServeError> {
+        let Some(upstream) = self.snapshot.config.upstream(&leg.target.upstream) else {
+            return Err(self.unknown().into());
         };
         let mut body = self
             .ask
             .outgoing(leg.far, &leg.target.model, upstream.host())
             .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
         if upstream.kind == UpstreamKind::Ollama
-            && let Some(tokens) = context::to_ask(&self.entry.wish, snapshot.catalogue.info(&leg.target))
+            && let Some(tokens) = context::to_ask(&self.entry.wish, self.snapshot.catalogue.info(&leg.target))
         {
             body = wire::ollama::with_context(body, tokens);
         }
@@ -230,19 +348,13 @@ impl Job {
         if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
             path.push_str("?beta=true");
         }
-        let body = Bytes::from(body);
-        let outbound = || Outbound {
-            path: path.clone(),
-            body: Some(body.clone()),
-            headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
-            stream: self.ask.stream,
-        };
-        let called = tokio::select! {
-            biased;
-            called = self.gateway.clients.call(upstream, outbound) => called,
-            () = self.gone(slot) => Err(CallError::new(upstream, Fault::gone())),
-        };
-        called.map_err(|error| ServeError::Call { error: Box::new(error), before: Vec::new() })
+        let headers = self.forwarded.headers(&self.request_id, leg.far.dialect());
+        Ok(Prepared { path, body: Bytes::from(body), headers, stream: self.ask.stream })
+    }
+
+    /// The config has lost the upstream meanwhile.
+    fn unknown(&self) -> Refusal {
+        Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() }
     }
 
     /// Resolves when the upstream is found to be gone while another place could take over; without one, hope is better
@@ -258,7 +370,7 @@ impl Job {
     }
 
     /// Metrics name only models that are known, so that clients cannot make up labels.
-    fn label(&self, target: &Target) -> String {
+    pub(super) fn label(&self, target: &Target) -> String {
         if self.snapshot.catalogue.info(target).is_some() { target.model.clone() } else { "other".to_owned() }
     }
 

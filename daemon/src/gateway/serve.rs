@@ -38,7 +38,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
-            let client = Client::of(&request, &snapshot.config);
+            let client = Client::of(&request, &snapshot.config, ask.stream);
             drop(request);
             let job = Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement);
             if job.ask.stream && job.ask.load().is_none() { stream(job).await } else { whole(job).await }
@@ -174,7 +174,7 @@ pub(super) fn headers(response: &mut HttpResponseBuilder, job: &Job, live: Optio
     }
     if let Some(live) = live {
         response.insert_header(("x-airlane-reason", live.leg().reason().to_string()));
-        response.insert_header(("x-airlane-attempts", job.settlement.attempts.to_string()));
+        response.insert_header(("x-airlane-attempts", job.settlement.attempts.get().to_string()));
         response.insert_header(("x-airlane-queue-ms", job.settlement.queued.as_millis().to_string()));
     }
     let queued = job.settlement.queued;

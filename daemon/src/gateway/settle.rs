@@ -1,5 +1,6 @@
 //! The end of every request, also of one whose client left: counted and logged exactly once, on drop.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ pub(super) struct Settlement {
     pub(super) stream: bool,
     started: Instant,
     pub(super) phase: Phase,
-    pub(super) attempts: u32,
+    pub(super) attempts: Cell<u32>,
     /// Where it went last.
     pub(super) upstream: String,
     at_upstream: Option<AtUpstream>,
@@ -64,7 +65,7 @@ impl Settlement {
             stream: false,
             started,
             phase: Phase::Queued,
-            attempts: 0,
+            attempts: Cell::new(0),
             upstream: String::new(),
             at_upstream: None,
             model: String::new(),
@@ -86,6 +87,17 @@ impl Settlement {
     pub(super) fn goes_to(&mut self, upstream: &str) {
         upstream.clone_into(&mut self.upstream);
         self.at_upstream = Some(self.metrics.at_upstream(upstream));
+    }
+
+    /// One more place gets it.
+    pub(super) fn attempt(&self) {
+        self.attempts.set(self.attempts.get().saturating_add(1));
+    }
+
+    /// Another place that has it answers it.
+    pub(super) fn moves_to(&mut self, upstream: &str, at: AtUpstream) {
+        upstream.clone_into(&mut self.upstream);
+        self.at_upstream = Some(at);
     }
 
     /// Visible pieces went to the client.
@@ -147,7 +159,7 @@ impl Drop for Settlement {
             model = %self.model,
             outcome,
             phase = self.phase.name(),
-            attempts = self.attempts,
+            attempts = self.attempts.get(),
             input_tokens = self.usage.input,
             output_tokens = self.usage.output,
             queue_ms = millis(self.queued),

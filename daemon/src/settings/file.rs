@@ -56,6 +56,7 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             strategy: table.take_text("strategy"),
             client_lanes: table.take("client_lanes"),
             mock_fallbacks: table.take("mock_fallbacks"),
+            hedge: table.take("hedge"),
         }),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
@@ -116,6 +117,9 @@ fn upstream(table: &mut Table<'_, '_>, dir: &Path) -> UpstreamDraft {
         local: table.take("local"),
         slots: table.take("slots"),
         one_model: table.take("one_model"),
+        wake: table.take_text("wake"),
+        wake_address: table.take_text("wake_address"),
+        wake_s: table.take("wake_s"),
     }
 }
 

@@ -91,6 +91,9 @@ pub struct Candidate {
 /// A prediction for one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
+    /// Until its machine is awake.
+    #[serde(default)]
+    pub wake_ms: u64,
     /// Until it begins to work on the request.
     pub wait_ms: u64,
     /// To load the model.

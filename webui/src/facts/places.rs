@@ -76,6 +76,9 @@ pub struct HealthRow {
     /// The only model that does not do well, if it is not the whole upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// It goes on with work whose client has left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_cancel: bool,
 }
 
 impl HealthRow {
@@ -89,6 +92,7 @@ impl HealthRow {
             cause: owned(standing.cause),
             trial_in_s: standing.trial_in.map(up),
             model: standing.model.and_then(owned),
+            ignores_cancel: standing.ignores_cancel,
         }
     }
 
@@ -107,7 +111,12 @@ impl HealthRow {
     /// The word and what there is to say about it.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
-        Some(format!("{}: {}", self.word(), self.clause()?))
+        let ill = self.clause().map(|clause| format!("{}: {clause}", self.word()));
+        match (ill, self.ignores_cancel) {
+            (ill, false) => ill,
+            (None, true) => Some(format!("{}, but {}", self.word(), texts::IGNORES_CANCEL)),
+            (Some(ill), true) => Some(format!("{ill}; {}", texts::IGNORES_CANCEL)),
+        }
     }
 }
 
@@ -122,7 +131,9 @@ mod tests {
             cause: Some(cause.to_owned()).filter(|cause| !cause.is_empty()),
             trial_in_s,
             model: model.map(str::to_owned),
+            ignores_cancel: false,
         };
+        let stubborn = |row: HealthRow| HealthRow { ignores_cancel: true, ..row };
         for (row, want) in [
             (row(State::Healthy, "", None, None), None),
             (row(State::Unknown, "", None, None), None),
@@ -134,6 +145,16 @@ mod tests {
                 ),
             ),
             (row(State::Degraded, "boom", None, None), Some("degraded: fails too often (boom)")),
+            (
+                stubborn(row(State::Healthy, "", None, None)),
+                Some("healthy, but does not stop cancelled work: its slots stay taken until that ends"),
+            ),
+            (
+                stubborn(row(State::Busy, "", None, None)),
+                Some(
+                    "busy: has no room at the moment; does not stop cancelled work: its slots stay taken until that ends",
+                ),
+            ),
         ] {
             assert_eq!(row.sentence().as_deref(), want);
         }

@@ -167,7 +167,13 @@ pub(crate) fn decision(question: &Question) -> Decision {
 }
 
 fn ill(state: State, cause: &str, trial_in_s: u64, model: Option<&str>) -> HealthRow {
-    HealthRow { state, cause: Some(cause.to_owned()), trial_in_s: Some(trial_in_s), model: model.map(str::to_owned) }
+    HealthRow {
+        state,
+        cause: Some(cause.to_owned()),
+        trial_in_s: Some(trial_in_s),
+        model: model.map(str::to_owned),
+        ignores_cancel: true,
+    }
 }
 
 fn upstream(name: &str, kind: &str, origin: &str, state: UpstreamState) -> UpstreamRow {

@@ -1,7 +1,5 @@
 //! How urgent a request is, from the queue down to the packet.
 
-use std::time::Duration;
-
 /// A class of urgency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
@@ -13,9 +11,6 @@ pub enum Lane {
     /// Work that may take until tomorrow.
     Bulk,
 }
-
-/// Waiting this long lifts a request by one lane, so that none is starved by more urgent ones.
-pub const AGING: Duration = Duration::from_secs(60);
 
 impl Lane {
     /// All lanes under their names, most urgent first.
@@ -47,13 +42,6 @@ impl Lane {
             _ => Self::Bulk,
         }
     }
-
-    /// Rank in the queue after such a wait; smaller goes first, and never below the most urgent lane's.
-    #[must_use]
-    pub fn rank(self, waited: Duration) -> u32 {
-        let lifted = u32::try_from(waited.as_secs() / AGING.as_secs()).unwrap_or(u32::MAX);
-        (self as u32).saturating_sub(lifted)
-    }
 }
 
 #[cfg(test)]
@@ -67,19 +55,5 @@ mod tests {
         }
         assert_eq!(Lane::of_name("urgent"), None);
         assert_eq!([0, 3, 5, 255].map(Lane::of_urgency), [Lane::Interactive, Lane::Normal, Lane::Bulk, Lane::Bulk]);
-    }
-
-    #[test]
-    fn waiting_lifts() {
-        for (lane, waited_s, rank) in [
-            (Lane::Interactive, 0, 0),
-            (Lane::Bulk, 59, 2),
-            (Lane::Bulk, 60, 1),
-            (Lane::Bulk, 120, 0),
-            (Lane::Bulk, 9_999, 0),
-            (Lane::Interactive, 9_999, 0),
-        ] {
-            assert_eq!(lane.rank(Duration::from_secs(waited_s)), rank, "{lane:?} after {waited_s} s");
-        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing in this crate reads a clock, a file, a socket or the environment.
 
+pub mod abandoned;
 pub mod access;
 pub mod catalogue;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod dispatch;
 pub mod gpu;
 pub mod health;
 pub mod lane;
+pub mod late;
 pub mod machine;
 pub mod moment;
 pub mod pace;
@@ -18,6 +20,7 @@ pub mod refusal;
 pub mod route;
 pub mod secret;
 pub mod sessions;
+pub mod sleep;
 pub mod surface;
 pub mod telemetry;
 pub mod upstream;

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
+use crate::abandoned::Watch;
 use crate::catalogue::Target;
+use crate::dispatch::Turns;
 use crate::health::{Health, Permission, Standing, State};
 use crate::lane::Lane;
+use crate::late::Late;
 use crate::moment::Moment;
 use crate::pace::Pace;
+use crate::sleep::Sleep;
 
 /// Everything that is known of all places. What is not in here is as good as unknown.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +34,23 @@ pub struct Site {
     pub throttled: bool,
     /// The model that we called there last; one that holds a single model in memory holds this one.
     pub held: Option<HeldModel>,
+    /// Whether its machine sleeps, and how it is woken.
+    pub sleep: Sleep,
+    /// It was seen to work on after its clients had left.
+    pub ignores_cancel: bool,
+    /// What it works on for others, as it told last.
+    pub(crate) others: u32,
+    /// Calls that ended since it told last.
+    pub(crate) ended: u32,
+}
+
+impl Site {
+    /// Time until it is awake, if it sleeps and may be woken.
+    #[must_use]
+    pub fn wake_in(&self, now: Moment) -> Option<Duration> {
+        let is_away = || self.health.state() == State::Offline || self.sleep.is_waking(now);
+        if self.sleep.guess.is_some() && is_away() { self.sleep.ready_in(now) } else { None }
+    }
 }
 
 /// A model in the memory of a server that holds one at a time.
@@ -53,6 +74,8 @@ pub struct Place {
     pub health: Health,
     /// How fast it answers.
     pub pace: Pace,
+    /// When an answer is later than nearly all before.
+    pub late: Late,
     /// Requests that it answers at once; `None` where nobody knows a limit.
     pub slots: Option<u32>,
     /// Whether the model is in memory; `None` where nobody tells.
@@ -63,6 +86,10 @@ pub struct Place {
     pub waiting: [Duration; 3],
     /// Requests given to it so far.
     pub served: u64,
+    /// Calls whose clients have left, as far as the server may still work on them.
+    pub abandoned: Watch,
+    /// Whose turn it is among the lanes.
+    pub(crate) turns: Turns,
 }
 
 /// A request in progress, as it was predicted when it began.
@@ -78,6 +105,8 @@ pub struct Running {
     pub is_read: bool,
     /// Other prompts were being read when it began, so that its own time tells no speed.
     pub in_company: bool,
+    /// A second copy of it was sent elsewhere, since it is late.
+    pub is_hedged: bool,
 }
 
 impl Place {
@@ -87,18 +116,27 @@ impl Place {
         Self {
             health: Health::new(seed),
             pace: if is_local { Pace::local() } else { Pace::cloud() },
+            late: Late::default(),
             slots: None,
             resident: None,
             running: Vec::new(),
             waiting: [Duration::ZERO; 3],
             served: 0,
+            abandoned: Watch::default(),
+            turns: Turns::default(),
         }
+    }
+
+    /// Slots that are taken: by what it works on for us, and by what it does not stop although nobody waits for it.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.running.len() + self.abandoned.taken()
     }
 
     /// Whether a further request would be worked on at once.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.slots.is_none_or(|slots| self.running.len() < slots as usize)
+        self.slots.is_none_or(|slots| self.taken() < slots as usize)
     }
 
     /// Work that it still has to do for those that it works on.
@@ -117,10 +155,11 @@ impl Place {
     /// Until a newcomer of this lane gets a slot: those that wait before it fill up the slots as these become free.
     #[must_use]
     pub fn slot_free(&self, lane: Lane, now: Moment) -> Duration {
-        let Some(slots) = self.slots.filter(|slots| self.running.len() >= *slots as usize) else {
+        let Some(slots) = self.slots.filter(|slots| self.taken() >= *slots as usize) else {
             return Duration::ZERO;
         };
-        let mut left: Vec<Duration> = self.running.iter().map(|running| running.end.since(now)).collect();
+        let running = self.running.iter().map(|running| running.end.since(now));
+        let mut left: Vec<Duration> = running.chain(self.abandoned.left_for(now)).collect();
         left.sort_unstable();
         // More may run than there are slots, after the owner lowered them: the first of these free none.
         let left = left.split_off(left.len().saturating_sub(slots.max(1) as usize));
@@ -180,6 +219,11 @@ impl Places {
         self.sites.entry(upstream.to_owned()).or_default()
     }
 
+    /// The upstream's record, if there is one.
+    pub fn known_site_mut(&mut self, upstream: &str) -> Option<&mut Site> {
+        self.sites.get_mut(upstream)
+    }
+
     /// The record of a model at an upstream, made if there is none.
     pub fn place_mut(&mut self, target: &Target, seed: u32, is_local: bool) -> &mut Place {
         if !self.places.contains_key(target) {
@@ -204,21 +248,38 @@ impl Places {
         self.sites.iter().map(|(name, site)| (name.as_str(), site))
     }
 
-    /// Counts those that wait anew, from none.
-    pub(crate) fn forget_waiting(&mut self) {
-        self.places.values_mut().for_each(|place| place.waiting = [Duration::ZERO; 3]);
+    /// Counts those that wait anew, from none, and forgets what must be over. Tells whether a lane has its turn somewhere.
+    pub(crate) fn begin_look(&mut self, now: Moment) -> bool {
+        let mut is_due = false;
+        for place in self.places.values_mut() {
+            is_due |= place.turns.look(place.waiting.map(|work| !work.is_zero()));
+            place.waiting = [Duration::ZERO; 3];
+            place.abandoned.tidy(now);
+        }
+        is_due
+    }
+
+    /// The models of an upstream.
+    pub(crate) fn of_mut<'a>(&'a mut self, upstream: &'a str) -> impl Iterator<Item = &'a mut Place> {
+        self.places.iter_mut().filter(move |(target, _)| target.upstream == upstream).map(|(_, place)| place)
     }
 
     /// How an upstream does; where only models of it do not, the worst of these.
     #[must_use]
     pub fn standing(&self, upstream: &str, now: Moment) -> Standing<'_> {
+        let ignores_cancel = self.site(upstream).is_some_and(|site| site.ignores_cancel);
         let site = self.site(upstream).map(|site| site.health.standing(now)).unwrap_or_default();
+        let site = Standing { ignores_cancel, ..site };
         if !site.state.is_well() {
             return site;
         }
         let models = self.places.iter().filter(|(target, _)| target.upstream == upstream);
         let worst = models
-            .map(|(target, place)| Standing { model: Some(&target.model), ..place.health.standing(now) })
+            .map(|(target, place)| Standing {
+                model: Some(&target.model),
+                ignores_cancel,
+                ..place.health.standing(now)
+            })
             .filter(|standing| !standing.state.is_well())
             .max_by_key(|standing| (standing.state, Reverse(standing.model)));
         worst.unwrap_or(site)
@@ -293,6 +354,7 @@ mod tests {
             cause: "too many",
             trial_in: Some(Duration::from_secs(20)),
             model: Some("b"),
+            ignores_cancel: false,
         };
         assert_eq!(places.standing("gpu", later), want);
         assert_eq!(places.standing("gpu", now + Duration::from_secs(60)).trial_in, Some(Duration::ZERO));

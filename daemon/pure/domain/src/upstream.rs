@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::sleep::Wake;
 use crate::surface::{Dialect, Surface, Task};
 
 /// What an upstream speaks.
@@ -86,6 +87,8 @@ pub struct Upstream {
     pub slots: Option<u32>,
     /// It holds one model in memory at a time, like llama-swap.
     pub one_model: bool,
+    /// How its machine is woken when it sleeps.
+    pub wake: Option<Wake>,
 }
 
 /// Slowest prefill that is not yet taken for a dead upstream: a 135M model on one old core does more.
@@ -204,6 +207,7 @@ pub(crate) mod tests {
             local: true,
             slots: None,
             one_model: false,
+            wake: None,
         }
     }
 

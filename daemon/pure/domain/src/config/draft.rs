@@ -106,6 +106,9 @@ pub struct UpstreamDraft {
     pub local: Option<bool>,
     pub slots: Option<u64>,
     pub one_model: Option<bool>,
+    pub wake: Option<String>,
+    pub wake_address: Option<String>,
+    pub wake_s: Option<u64>,
 }
 
 /// `[[alias]]`
@@ -125,4 +128,5 @@ pub struct RouteDraft {
     pub strategy: Option<String>,
     pub client_lanes: Option<bool>,
     pub mock_fallbacks: Option<bool>,
+    pub hedge: Option<bool>,
 }

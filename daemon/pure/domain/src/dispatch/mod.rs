@@ -3,13 +3,19 @@
 //!
 //! Requests wait here and not in the engines, whose own queues can be neither reordered nor moved.
 
+mod bounds;
+mod budget;
+mod cancel;
 mod fair;
+mod hedge;
 mod look;
 mod outcome;
 mod swap;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod turn;
+mod wake;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +32,9 @@ use crate::surface::Surface;
 
 pub use look::Look;
 pub use outcome::Outcome;
+pub use turn::Turns;
 
+use budget::Budget;
 use fair::Shares;
 use swap::Wanted;
 use ticket::Ticket;
@@ -41,6 +49,7 @@ pub struct Dispatch {
     /// Those that wait, in the order in which they came.
     waiting: Vec<Ticket>,
     shares: Shares,
+    budget: Budget,
     /// Requests that are being served.
     running: usize,
     last_id: u64,
@@ -68,8 +77,26 @@ pub struct Entry {
     pub client: Arc<str>,
     /// When it came.
     pub since: Moment,
-    /// Places that failed it already.
+    /// Places that failed it already, or that have it.
     pub tried: Vec<Target>,
+    /// Its answer comes in pieces.
+    pub is_stream: bool,
+    /// When its client gives up, if it said so.
+    pub until: Option<Moment>,
+    /// What happened to it before.
+    pub attempt: Attempt,
+}
+
+/// What happened to a request before it is let in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nothing: it has just come.
+    #[default]
+    First,
+    /// The place that had it died, or nothing was really sent there.
+    AfterLoss,
+    /// A place failed it.
+    AfterFailure,
 }
 
 /// Leave to call a place. It holds the place until [`Dispatch::ended`].
@@ -79,6 +106,19 @@ pub struct Grant {
     pub id: u64,
     /// Where to.
     pub leg: Leg,
+    /// After this time without a first token it is late, and a second copy may help; `None` where none could.
+    pub hedge_after: Option<Duration>,
+}
+
+/// How it stands with one that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// How many go before it.
+    pub ahead: usize,
+    /// The machine to which it will go sleeps, and will be awake in about this time.
+    pub wakes_in: Option<Duration>,
+    /// The model must be loaded there, which takes about this time.
+    pub loads_in: Option<Duration>,
 }
 
 /// What became of an entry.
@@ -107,8 +147,6 @@ const DECISIONS_MAX: usize = 64;
 const ELSEWHERE_MAX: usize = 4;
 /// So long a request waits for the kind of place that its strategy prefers before it takes another.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Answers after which predictions of the wait are trusted so far that a request is refused for them.
-const TRUSTED_ANSWERS: u64 = 3;
 
 impl Dispatch {
     /// Lets a request in: it goes, waits, or is refused.
@@ -117,11 +155,16 @@ impl Dispatch {
     /// Nobody can serve it, or it would wait for too long.
     pub fn enter(&mut self, entry: Entry, house: House<'_>, now: Moment) -> Result<Entered, Refusal> {
         let route = self.choose(&entry, house, now)?;
+        if let Some(first) = route.legs.first() {
+            self.check_deadline(&entry, first, now)?;
+            self.check_budget(&entry, first, now)?;
+        }
         // Who came before goes before: a newcomer passes those that wait only where they do not want to go.
         let wanted = Wanted::new(house.config, &self.waiting);
         if let Some(leg) = self.leg_with_room(&entry, &route, &wanted, house, now) {
             let start = self.shares.start(&entry.client, tokens(&entry));
-            return Ok(Entered::Go(self.grant(&entry, leg, start, house, now)));
+            let hedge_after = self.hedge_after(&entry, &leg, &route, house);
+            return Ok(Entered::Go(Grant { hedge_after, ..self.grant(&entry, leg, start, house, now) }));
         }
         self.check_bounds(&route, house)?;
         self.last_id += 1;
@@ -140,11 +183,14 @@ impl Dispatch {
         }
     }
 
-    /// How many go before a ticket; `None` if it does not wait.
+    /// What there is to say to one that waits; `None` if it does not.
     #[must_use]
-    pub fn ahead(&self, ticket: u64, now: Moment) -> Option<usize> {
-        let own = self.waiting.iter().find(|waiting| waiting.id == ticket)?.order(now);
-        Some(self.waiting.iter().filter(|other| other.order(now) < own).count())
+    pub fn turn(&self, ticket: u64, now: Moment) -> Option<Turn> {
+        let waiting = self.waiting.iter().find(|waiting| waiting.id == ticket)?;
+        let ahead = self.waiting.iter().filter(|other| other.order() < waiting.order()).count();
+        let passed = now.since(waiting.chosen);
+        let left = |span: Duration| (!span.is_zero()).then(|| span.saturating_sub(passed));
+        Some(Turn { ahead, wakes_in: left(waiting.wake), loads_in: left(waiting.load) })
     }
 
     /// Requests that wait.
@@ -166,11 +212,14 @@ impl Dispatch {
             return woken;
         }
         let wanted = Wanted::new(house.config, &self.waiting);
-        let mut order: Vec<(ticket::Order, u64)> =
-            self.waiting.iter().map(|ticket| (ticket.order(now), ticket.id)).collect();
-        order.sort_unstable();
         // Each one's wait is the work of those before it, so that is added up along the way.
-        self.places.forget_waiting();
+        let is_turn = self.places.begin_look(now);
+        let mut order: Vec<(ticket::Order, u64)> =
+            self.waiting.iter().map(|ticket| (ticket.order(), ticket.id)).collect();
+        order.sort_unstable();
+        if is_turn {
+            self.take_turns(&mut order);
+        }
         let (mut decisions, mut elsewhere) = (0, 0);
         for (_, id) in order {
             // They are kept in the order of their numbers.
@@ -186,6 +235,22 @@ impl Dispatch {
             }
         }
         woken
+    }
+
+    /// Where a lane that is passed by has its turn at a place, the first of it goes before all others.
+    fn take_turns(&self, order: &mut [(ticket::Order, u64)]) {
+        let mut taken: Vec<(&Target, Lane)> = Vec::new();
+        for (order, id) in order.iter_mut() {
+            let Ok(position) = self.waiting.binary_search_by_key(id, |ticket| ticket.id) else { continue };
+            let Some(ticket) = self.waiting.get(position) else { continue };
+            let Some(target) = ticket.targets.first() else { continue };
+            let turn = (target, ticket.entry.lane);
+            if self.places.place(target).is_some_and(|place| place.turns.is_due(turn.1)) && !taken.contains(&turn) {
+                taken.push(turn);
+                order.0 = 0;
+            }
+        }
+        order.sort_unstable();
     }
 
     /// Whether something may have changed for one that waits.
@@ -215,11 +280,18 @@ impl Dispatch {
             Err(_) => None,
         };
         match (route, leg) {
-            (Ok(_), Some(leg)) => {
+            (Ok(route), Some(leg)) => {
                 let ticket = self.waiting.remove(position);
-                Some(Ok(self.grant(&ticket.entry, leg, ticket.start, house, now)))
+                let hedge_after = self.hedge_after(&ticket.entry, &leg, &route, house);
+                Some(Ok(Grant { hedge_after, ..self.grant(&ticket.entry, leg, ticket.start, house, now) }))
             }
             (Ok(route), None) => {
+                if let Some(Err(refusal)) =
+                    route.legs.first().map(|first| self.check_deadline(&ticket.entry, first, now))
+                {
+                    self.waiting.remove(position);
+                    return Some(Err(refusal));
+                }
                 let ticket = self.waiting.get_mut(position)?;
                 ticket.renew(&route, now);
                 account(&mut self.places, ticket, true);
@@ -260,7 +332,7 @@ impl Dispatch {
             return None;
         }
         let first = route.legs.first()?;
-        let free = |leg: &&Leg| self.has_room(&leg.target, entry, wanted, now);
+        let free = |leg: &&Leg| leg.score.wake.is_zero() && self.has_room(&leg.target, entry, wanted, now);
         if first.is_bound || free(&first) {
             return Some(first).filter(free).cloned();
         }
@@ -278,22 +350,14 @@ impl Dispatch {
             && wanted.permit(target, entry.since, &self.places, now)
     }
 
-    fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {
-        let endpoint = &house.config.endpoint;
-        let Some(first) = route.legs.first() else { return Ok(()) };
-        let wait = first.score.wait;
-        let waiting = self.waiting.len();
-        if waiting >= endpoint.max_waiting {
-            return Err(Refusal::QueueFull { waiting, retry_after: wait });
-        }
-        let answers = self.places.place(&first.target).map_or(0, |place| place.pace.answers);
-        if wait > endpoint.queue_wait && answers >= TRUSTED_ANSWERS {
-            return Err(Refusal::LongQueue { waiting, wait, retry_after: wait.saturating_sub(endpoint.queue_wait) });
-        }
-        Ok(())
+    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
+        self.sessions.note(&entry.wish.prefix, &leg.target, now);
+        self.shares.served(start);
+        self.occupy(leg, entry.lane, house, now)
     }
 
-    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
+    /// A request of this lane goes to a place, which is held for it.
+    fn occupy(&mut self, leg: Leg, lane: Lane, house: House<'_>, now: Moment) -> Grant {
         self.last_id += 1;
         let id = self.last_id;
         let seed = seed(&leg.target.upstream, &leg.target.model);
@@ -308,14 +372,13 @@ impl Dispatch {
         let place = self.places.place_mut(&leg.target, seed, leg.is_local);
         place.health.called(now);
         place.served += 1;
+        place.turns.went(lane);
         let first_token = now + leg.score.first_token();
         let in_company = place.running.iter().any(|running| !running.is_read);
         let end = first_token + leg.score.decode;
-        place.running.push(Running { id, first_token, end, is_read: false, in_company });
+        place.running.push(Running { id, first_token, end, in_company, ..Running::default() });
         self.running += 1;
-        self.sessions.note(&entry.wish.prefix, &leg.target, now);
-        self.shares.served(start);
-        Grant { id, leg }
+        Grant { id, leg, hedge_after: None }
     }
 }
 

@@ -44,9 +44,17 @@ impl Dispatch {
         let Some(position) = place.running.iter().position(|running| running.id == grant.id) else { return };
         let running = place.running.swap_remove(position);
         self.running = self.running.saturating_sub(1);
+        let site = self.places.site_mut(&target.upstream, seed(&target.upstream, ""));
+        site.ended = site.ended.saturating_add(1);
+        let (others, ignores_cancel) = (site.others, site.ignores_cancel);
+        let Some(place) = self.places.known_mut(target) else { return };
         match outcome {
             Outcome::Answered(measured) => {
                 let slow_percent = grant.leg.score.slow_percent;
+                // One that was late has been counted as such.
+                if !running.is_hedged {
+                    place.late.note(&measured);
+                }
                 place.pace.note(&measured, Around { slow_percent, in_company: running.in_company });
                 place.resident = place.resident.map(|_| true);
                 self.well(target);
@@ -55,6 +63,7 @@ impl Dispatch {
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
             Outcome::Left => {
                 place.health.abandoned();
+                place.abandoned.left(running.end, others, ignores_cancel, now);
                 self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.abandoned();
             }
         }
@@ -94,10 +103,13 @@ impl Dispatch {
 
     /// A probe of an upstream ended: well, or with a symptom.
     pub fn probed(&mut self, upstream: &str, result: Result<(), (Symptom, String)>, now: Moment) {
-        let site = &mut self.places.site_mut(upstream, seed(upstream, "")).health;
+        let site = self.places.site_mut(upstream, seed(upstream, ""));
         match result {
-            Ok(()) => site.answered(),
-            Err((symptom, cause)) => site.failed(now, symptom, cause),
+            Ok(()) => {
+                site.health.answered();
+                site.sleep.answered(now);
+            }
+            Err((symptom, cause)) => site.health.failed(now, symptom, cause),
         }
     }
 

@@ -9,7 +9,13 @@ use crate::upstream::UpstreamKind;
 use crate::upstream::tests::upstream;
 use proptest::prelude::*;
 
+mod budget;
+mod cancel;
+mod deadline;
+mod hedge;
 mod look;
+mod turns;
+mod wake;
 
 struct Tower {
     dispatch: Dispatch,
@@ -47,6 +53,9 @@ impl Tower {
             client: client.into(),
             since: self.now,
             tried: Vec::new(),
+            is_stream: true,
+            until: None,
+            attempt: Attempt::First,
         }
     }
 
@@ -94,7 +103,10 @@ fn slots_are_filled_and_the_rest_waits_in_order() {
     let (first, _second) = (tower.go("m"), tower.go("m"));
     let (third, fourth) = (tower.wait("m", Lane::Normal, "c"), tower.wait("m", Lane::Normal, "c"));
     assert_eq!((tower.dispatch.running(), tower.dispatch.waiting()), (2, 2));
-    assert_eq!([third, fourth].map(|ticket| tower.dispatch.ahead(ticket, tower.now)), [Some(0), Some(1)]);
+    assert_eq!(
+        [third, fourth].map(|ticket| tower.dispatch.turn(ticket, tower.now).map(|turn| turn.ahead)),
+        [Some(0), Some(1)]
+    );
     assert!(tower.wake().is_empty());
     let woken = tower.end(&first);
     assert_eq!(woken.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [third]);
@@ -110,22 +122,6 @@ fn a_call_ends_once() {
     tower.end(&grant);
     tower.end(&grant);
     assert_eq!(tower.dispatch.running(), 0);
-}
-
-#[test]
-fn urgent_ones_pass_and_nobody_starves() {
-    let mut tower = Tower::new(&[("a", 1)]);
-    let running = tower.go("m");
-    let bulk = tower.wait("m", Lane::Bulk, "c");
-    let urgent = tower.wait("m", Lane::Interactive, "c");
-    let woken = tower.end(&running);
-    assert_eq!(woken[0].0, urgent);
-    // After two lanes' worth of waiting, the bulk request goes before an urgent one that has just come.
-    tower.pass(2 * crate::lane::AGING.as_secs());
-    let late = tower.wait("m", Lane::Interactive, "c");
-    let woken = tower.end(&woken[0].1);
-    assert_eq!(woken[0].0, bulk);
-    assert_eq!(tower.end(&woken[0].1)[0].0, late);
 }
 
 #[test]

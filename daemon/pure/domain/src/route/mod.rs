@@ -67,13 +67,24 @@ pub struct Leg {
     pub strategy: Strategy,
     /// The conversation is in the middle of a tool call there.
     pub is_bound: bool,
+    /// It is a second copy, since the first place is late.
+    pub is_hedge: bool,
     /// Nobody else could answer, so that it is tried although it does not do well.
     pub is_last_resort: bool,
 }
 
 impl Leg {
     fn new(target: &Target, far: Surface, is_local: bool, score: Score, strategy: Strategy) -> Self {
-        Self { target: target.clone(), far, is_local, score, strategy, is_bound: false, is_last_resort: false }
+        Self {
+            target: target.clone(),
+            far,
+            is_local,
+            score,
+            strategy,
+            is_bound: false,
+            is_hedge: false,
+            is_last_resort: false,
+        }
     }
 }
 
@@ -150,7 +161,11 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
                 let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
                 let position =
                     Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };
-                let key = (asked.wish.provider.position(&target.upstream), score::key(asked, &position, strategy));
+                let key = (
+                    asked.wish.provider.position(&target.upstream),
+                    is_left_asleep(asked, &score, strategy),
+                    score::key(asked, &position, strategy),
+                );
                 keyed.push((key, (target, far, upstream.local, score)));
                 // The best are picked out now and then, so that a thousand places need no room for a thousand.
                 if keyed.len() >= most.saturating_mul(4) {
@@ -166,6 +181,13 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
         .into_iter()
         .map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy))
         .collect()
+}
+
+/// Whether a machine sleeps and is woken only if nobody else can serve: where the strategy does not go by time, and for
+/// work that has time.
+fn is_left_asleep(asked: &Asked<'_>, score: &Score, strategy: Strategy) -> bool {
+    let is_by_time = matches!(strategy, Strategy::Auto | Strategy::Fastest);
+    !score.wake.is_zero() && (!is_by_time || asked.lane == Lane::Bulk)
 }
 
 /// Finds upstreams by name. Targets come mostly in the order of the config, so the search begins behind the last one

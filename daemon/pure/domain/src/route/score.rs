@@ -13,6 +13,8 @@ use crate::upstream::Upstream;
 /// A prediction for one place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Score {
+    /// Until its machine is awake.
+    pub wake: Duration,
     /// Until it begins to work on the request.
     pub wait: Duration,
     /// To load the model.
@@ -39,6 +41,8 @@ const UNKNOWN_PRICE: Price = Price { prompt_micros: 3_000_000, output_micros: 15
 const MICROS_PER_SECOND: u64 = 1_000;
 /// What leaves the house must be worth it: [`Strategy::Auto`] takes a cloud only if it is this much sooner.
 const RELUCTANCE: Duration = Duration::from_secs(10);
+/// A machine is woken only if all others are this much later: it makes noise, and takes power.
+const RELUCTANCE_TO_WAKE: Duration = Duration::from_secs(10);
 /// [`Strategy::Auto`] counts the time of generating by this part. Somebody reads along meanwhile; and if each took the
 /// place that is soonest through for itself alone, all would crowd before the fastest one and be served later, the last
 /// token included: the bench `traffic` shows it.
@@ -54,7 +58,7 @@ impl Score {
     /// Time to the first token.
     #[must_use]
     pub fn first_token(&self) -> Duration {
-        self.wait + self.load + self.prefill
+        self.wake + self.wait + self.load + self.prefill
     }
 
     /// Time to the end of the answer.
@@ -63,13 +67,15 @@ impl Score {
         self.first_token() + self.decode
     }
 
-    /// Time with money, and with the privacy of the house, counted as time; half of the time of generating.
+    /// Time with money, and with the privacy of the house and a machine's sleep, counted as time; half of the time of
+    /// generating.
     fn worth(&self, is_local: bool) -> Duration {
         let price = Duration::from_millis(self.price_micros.saturating_mul(1_000) / MICROS_PER_SECOND);
         self.first_token()
             .saturating_add(self.decode / DECODE_COUNTS)
             .saturating_add(price)
             .saturating_add(if is_local { Duration::ZERO } else { RELUCTANCE })
+            .saturating_add(if self.wake.is_zero() { Duration::ZERO } else { RELUCTANCE_TO_WAKE })
     }
 }
 
@@ -130,7 +136,9 @@ pub(super) fn score(
     let other = if upstream.one_model { other_model(asked, target) } else { None };
     // Where somebody is served, the model is there, or is being loaded: then the time to that is in the wait.
     let is_cold = other.is_some() || (told == Some(false) && running == 0);
+    let site = asked.places.site(&target.upstream);
     Score {
+        wake: site.and_then(|site| site.wake_in(asked.now)).unwrap_or_default(),
         wait: other.unwrap_or_default().max(place.map_or(Duration::ZERO, |place| wait(asked, place))),
         load: if is_cold { pace.load } else { Duration::ZERO },
         prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
