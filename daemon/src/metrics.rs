@@ -3,6 +3,7 @@
 mod gpu;
 mod place;
 mod state;
+mod traffic;
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use place::Places;
+use traffic::Traffic;
+
+pub(crate) use traffic::AtUpstream;
 
 /// Where a request went and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,11 +38,6 @@ struct Outcome {
 struct Place {
     upstream: String,
     model: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Upstream {
-    upstream: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,11 +82,8 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge<i64, AtomicI64>,
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
-    attempts: Family<Upstream, Counter>,
-    hedges: Family<Upstream, Counter>,
-    hedges_won: Family<Upstream, Counter>,
+    traffic: Traffic,
     retries_refused: Counter,
-    at_upstream: Family<Upstream, Gauge>,
     memory: Gauge,
 }
 
@@ -126,11 +122,8 @@ impl Metrics {
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             reachable: Family::default(),
-            attempts: Family::default(),
-            hedges: Family::default(),
-            hedges_won: Family::default(),
+            traffic: Traffic::default(),
             retries_refused: Counter::default(),
-            at_upstream: Family::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
         };
@@ -159,11 +152,8 @@ impl Metrics {
             "1 if the upstream answered when last asked",
             metrics.reachable.clone(),
         );
-        registry.register("upstream_attempts", "Requests sent to the upstream", metrics.attempts.clone());
-        registry.register("hedges", "Second copies sent to the upstream", metrics.hedges.clone());
-        registry.register("hedges_won", "Second copies that were answered first", metrics.hedges_won.clone());
+        metrics.traffic.register(registry);
         registry.register("retries_refused", "Attempts too many for a failing house", metrics.retries_refused.clone());
-        registry.register("upstream_in_flight", "Requests that are at the upstream", metrics.at_upstream.clone());
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
     }
@@ -191,21 +181,17 @@ impl Metrics {
 
     /// Counts a request at an upstream as long as the answer lives.
     pub(crate) fn at_upstream(&self, upstream: &str) -> AtUpstream {
-        let labels = Upstream { upstream: upstream.to_owned() };
-        self.attempts.get_or_create(&labels).inc();
-        let gauge = self.at_upstream.get_or_create_owned(&labels);
-        gauge.inc();
-        AtUpstream(gauge)
+        self.traffic.begins(upstream)
     }
 
     /// Counts a second copy that is sent to the upstream.
     pub(crate) fn hedged(&self, upstream: &str) {
-        self.hedges.get_or_create(&Upstream { upstream: upstream.to_owned() }).inc();
+        self.traffic.hedged(upstream);
     }
 
     /// Counts a second copy that was answered first.
     pub(crate) fn hedge_won(&self, upstream: &str) {
-        self.hedges_won.get_or_create(&Upstream { upstream: upstream.to_owned() }).inc();
+        self.traffic.hedge_won(upstream);
     }
 
     /// Counts an attempt that was not made, since too many fail.
@@ -215,10 +201,7 @@ impl Metrics {
 
     /// Requests that are at the upstream, and all that ever were sent there.
     pub(crate) fn traffic(&self, upstream: &str) -> (u64, u64) {
-        let labels = Upstream { upstream: upstream.to_owned() };
-        let in_flight = self.at_upstream.get(&labels).map_or(0, |gauge| gauge.get());
-        let begun = self.attempts.get(&labels).map_or(0, |counter| counter.get());
-        (u64::try_from(in_flight).unwrap_or(0), begun)
+        self.traffic.of(upstream)
     }
 
     /// Everything in the text format, with how each upstream does.
@@ -235,15 +218,6 @@ impl Metrics {
             .and_then(|()| encode_registry(&mut out, &upstreams))
             .and_then(|()| encode_eof(&mut out));
         out
-    }
-}
-
-/// A request that is at an upstream.
-pub(crate) struct AtUpstream(Gauge);
-
-impl Drop for AtUpstream {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -18,7 +18,7 @@ use crate::live::Snapshot;
 /// The body is not what the surface wants.
 pub(super) fn decide(dispatcher: &Dispatcher, snapshot: &Snapshot, question: &Question) -> Result<Decision, String> {
     let ask = Ask::read(question.surface, &question.body).map_err(|malformed| malformed.to_string())?;
-    let mut wish = ask.wish.clone();
+    let mut wish = (*ask.wish).clone();
     wish.provider.keep_known(&snapshot.config);
     let mut entry = Entry {
         near: ask.near,
@@ -79,7 +79,7 @@ fn outcome(
         match cannot_take(ask, snapshot, leg) {
             None => {
                 let waits = seen.goes.is_none();
-                return (Some(Chosen { upstream: target.upstream, model: target.model, waits }), None);
+                return (Some(Chosen { upstream: target.upstream.clone(), model: target.model.clone(), waits }), None);
             }
             Some(why) => {
                 let message = format!("upstream {} cannot take this request: {why}", target.upstream);
@@ -130,7 +130,7 @@ fn parts(score: &Score) -> Parts {
 
 fn dropped_row(dropped: &Dropped) -> DroppedRow {
     let target = dropped.target.clone();
-    DroppedRow { upstream: target.upstream, model: target.model, reason: dropped.why.to_string() }
+    DroppedRow { upstream: target.upstream.clone(), model: target.model.clone(), reason: dropped.why.to_string() }
 }
 
 fn refused(refusal: &Refusal) -> RefusalRow {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use domain::dispatch::Outcome;
 use domain::surface::Dialect;
+use hyper::header::HeaderMap;
 use tokio::time::Instant;
 use tracing::debug;
 use wire::exchange::Transcoder;
@@ -89,15 +90,16 @@ impl Job {
         };
         self.settlement.attempt();
         let transcoder = self.ask.stream.then(|| Transcoder::new(&self.ask, leg.far, self.context.clone()));
-        Hedge::Sent(Box::pin(copy(self.gateway.clone(), self.snapshot.clone(), slot, prepared, transcoder)))
+        let sent = (prepared, self.headers(leg));
+        Hedge::Sent(Box::pin(copy(self.gateway.clone(), self.snapshot.clone(), slot, sent, transcoder)))
     }
 
     /// The second copy answers. The first call is dropped by the caller, which ends it.
     pub(super) fn take_over(&mut self, won: Won) -> Live {
         let Won { live, at } = won;
         self.gateway.dispatcher.hedge_won(&self.entry, &live.slot);
-        self.settlement.moves_to(&live.leg().target.upstream, at);
-        self.settlement.model = self.label(&live.leg().target);
+        let target = &live.leg().target;
+        self.settlement.moves_to(target, self.snapshot.catalogue.info(target).is_some(), at);
         live
     }
 }
@@ -107,14 +109,14 @@ async fn copy(
     gateway: Rc<Gateway>,
     snapshot: Arc<Snapshot>,
     mut slot: Slot,
-    prepared: Prepared,
+    (prepared, headers): (Prepared, HeaderMap),
     transcoder: Option<Transcoder>,
 ) -> Option<Won> {
     let upstream = snapshot.config.upstream(&slot.grant().leg.target.upstream)?;
     let at = gateway.metrics.at_upstream(&upstream.name);
-    let gone = || CallError::new(upstream, Fault::gone());
+    let mut is_gone = slot.gone();
     let shown = async {
-        let mut reply = gateway.clients.call(upstream, || prepared.outbound()).await?;
+        let mut reply = gateway.clients.call(upstream, || prepared.outbound(headers.clone())).await?;
         if let Some(transcoder) = transcoder
             && (reply.is_stream || slot.grant().leg.far.dialect() == Dialect::Ollama)
         {
@@ -125,7 +127,7 @@ async fn copy(
     let shown = tokio::select! {
         biased;
         shown = shown => shown,
-        () = slot.cut() => Err(gone()),
+        Ok(()) = is_gone.changed() => Err(CallError::new(upstream, Fault::gone())),
     };
     match shown {
         Ok(reply) => Some(Won { live: Live { slot, reply, hedge: Hedge::Over }, at }),

@@ -1,5 +1,6 @@
 //! One request on its way through the upstreams of its route.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(super) struct Job {
     pub(super) gateway: Rc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
     forwarded: Forwarded,
-    pub(super) request_id: String,
+    pub(super) request_id: Rc<str>,
     pub(super) ask: Ask,
     pub(super) settlement: Settlement,
     /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
@@ -73,17 +74,15 @@ pub(super) struct Live {
 
 /// A request in the words of one place.
 pub(super) struct Prepared {
-    path: String,
+    path: Cow<'static, str>,
     body: Bytes,
-    headers: HeaderMap,
     stream: bool,
 }
 
 impl Prepared {
     /// To be sent once.
-    pub(super) fn outbound(&self) -> Outbound {
-        let Self { path, body, headers, stream } = self;
-        Outbound { path: path.clone(), body: Some(body.clone()), headers: headers.clone(), stream: *stream }
+    pub(super) fn outbound(&self, headers: HeaderMap) -> Outbound<'_> {
+        Outbound { path: &self.path, body: Some(self.body.clone()), headers, stream: self.stream }
     }
 }
 
@@ -107,8 +106,8 @@ impl Job {
         gateway: Rc<Gateway>,
         snapshot: Arc<Snapshot>,
         client: Client,
-        request_id: String,
-        ask: Ask,
+        request_id: Rc<str>,
+        mut ask: Ask,
         settlement: Settlement,
     ) -> Self {
         let context = ReplyContext {
@@ -117,12 +116,11 @@ impl Job {
             created_ms: gateway.clock.unix_ms(),
             include_usage: ask.include_usage,
         };
-        let mut wish = ask.wish.clone();
-        wish.provider.keep_known(&snapshot.config);
+        Arc::make_mut(&mut ask.wish).provider.keep_known(&snapshot.config);
         let since = gateway.dispatcher.now();
         let entry = Entry {
             near: ask.near,
-            wish: Arc::new(wish),
+            wish: ask.wish.clone(),
             lane: client.lane,
             client: client.name,
             since,
@@ -291,20 +289,20 @@ impl Job {
         let leg = &slot.grant().leg;
         self.settlement.attempt();
         self.settlement.phase = Phase::Calling;
-        self.settlement.goes_to(&leg.target.upstream);
-        self.settlement.model = self.label(&leg.target);
+        let snapshot = self.snapshot.clone();
+        // Metrics name only models that are known, so that clients cannot make up labels.
+        self.settlement.goes_to(&leg.target, snapshot.catalogue.info(&leg.target).is_some());
         if !leg.score.load.is_zero() {
             self.waits.set(Waits::Loads(slot.began() + leg.score.wait + leg.score.load));
         }
         let prepared = self.prepare(leg).inspect_err(|_| slot.note(Outcome::Rejected))?;
-        let snapshot = self.snapshot.clone();
         let Some(upstream) = snapshot.config.upstream(&slot.grant().leg.target.upstream) else {
             return Err(self.unknown().into());
         };
         let mut hedge = Hedge::of(&slot);
         let called: Result<Result<Reply, CallError>, Won> = tokio::select! {
             biased;
-            called = self.gateway.clients.call(upstream, || prepared.outbound()) => Ok(called),
+            called = self.gateway.clients.call(upstream, || prepared.outbound(self.headers(&slot.grant().leg))) => Ok(called),
             () = self.gone(&slot) => Ok(Err(CallError::new(upstream, Fault::gone()))),
             won = hedge.won(self, &slot) => Err(won),
         };
@@ -344,12 +342,15 @@ impl Job {
         {
             body = wire::ollama::with_context(body, tokens);
         }
-        let mut path = leg.far.path().to_owned();
-        if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
-            path.push_str("?beta=true");
-        }
-        let headers = self.forwarded.headers(&self.request_id, leg.far.dialect());
-        Ok(Prepared { path, body: Bytes::from(body), headers, stream: self.ask.stream })
+        let is_beta = upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta;
+        let path = leg.far.path();
+        let path = if is_beta { format!("{path}?beta=true").into() } else { path.into() };
+        Ok(Prepared { path, body, stream: self.ask.stream })
+    }
+
+    /// The headers for a place.
+    pub(super) fn headers(&self, leg: &Leg) -> HeaderMap {
+        self.forwarded.headers(&self.request_id, leg.far.dialect())
     }
 
     /// The config has lost the upstream meanwhile.
@@ -360,18 +361,17 @@ impl Job {
     /// Resolves when the upstream is found to be gone while another place could take over; without one, hope is better
     /// than an error.
     pub(super) async fn gone(&self, slot: &Slot) {
+        let mut gone = slot.gone();
         loop {
-            slot.cut().await;
+            if gone.changed().await.is_err() {
+                // The owner has taken the upstream out of the config: its calls come to their end.
+                std::future::pending::<()>().await;
+            }
             let route = self.gateway.dispatcher.choose(&self.entry, &self.snapshot);
             if route.is_ok_and(|route| route.legs.iter().any(|leg| !leg.is_last_resort)) {
                 return;
             }
         }
-    }
-
-    /// Metrics name only models that are known, so that clients cannot make up labels.
-    pub(super) fn label(&self, target: &Target) -> String {
-        if self.snapshot.catalogue.info(target).is_some() { target.model.clone() } else { "other".to_owned() }
     }
 
     /// The reason for which the last upstream failed.

@@ -1,9 +1,11 @@
 //! The end of every request, also of one whose client left: counted and logged exactly once, on drop.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::catalogue::Target;
 use domain::surface::Surface;
 use domain::usage::Usage;
 use tracing::info;
@@ -37,17 +39,17 @@ impl Phase {
 /// What is known of a request so far. Dropping it settles.
 pub(super) struct Settlement {
     metrics: Arc<Metrics>,
-    request_id: String,
+    request_id: Rc<str>,
     surface: Surface,
     pub(super) stream: bool,
     started: Instant,
     pub(super) phase: Phase,
     pub(super) attempts: Cell<u32>,
     /// Where it went last.
-    pub(super) upstream: String,
+    target: Option<Target>,
+    /// The catalogue knows the model.
+    is_listed: bool,
     at_upstream: Option<AtUpstream>,
-    /// The upstream's model, or `other` when the catalogue does not know it.
-    pub(super) model: String,
     pub(super) queued: Duration,
     pub(super) usage: Usage,
     pub(super) first_piece: Option<Instant>,
@@ -57,18 +59,18 @@ pub(super) struct Settlement {
 }
 
 impl Settlement {
-    pub(super) fn new(metrics: Arc<Metrics>, request_id: &str, surface: Surface, started: Instant) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, request_id: Rc<str>, surface: Surface, started: Instant) -> Self {
         Self {
             metrics,
-            request_id: request_id.to_owned(),
+            request_id,
             surface,
             stream: false,
             started,
             phase: Phase::Queued,
             attempts: Cell::new(0),
-            upstream: String::new(),
+            target: None,
+            is_listed: false,
             at_upstream: None,
-            model: String::new(),
             queued: Duration::ZERO,
             usage: Usage::default(),
             first_piece: None,
@@ -83,10 +85,19 @@ impl Settlement {
         self.started.elapsed()
     }
 
-    /// It goes to this upstream, and is there until it goes to another or ends.
-    pub(super) fn goes_to(&mut self, upstream: &str) {
-        upstream.clone_into(&mut self.upstream);
-        self.at_upstream = Some(self.metrics.at_upstream(upstream));
+    /// It goes there, and stays until it goes elsewhere or ends. A model that is not `listed` is counted as `other`.
+    pub(super) fn goes_to(&mut self, target: &Target, listed: bool) {
+        (self.target, self.is_listed) = (Some(target.clone()), listed);
+        self.at_upstream = Some(self.metrics.at_upstream(&target.upstream));
+    }
+
+    /// Upstream and model, as they are counted.
+    fn labels(&self) -> (&str, &str) {
+        match &self.target {
+            Some(target) if self.is_listed => (&target.upstream, &target.model),
+            Some(target) => (&target.upstream, "other"),
+            None => ("", ""),
+        }
     }
 
     /// One more place gets it.
@@ -95,8 +106,8 @@ impl Settlement {
     }
 
     /// Another place that has it answers it.
-    pub(super) fn moves_to(&mut self, upstream: &str, at: AtUpstream) {
-        upstream.clone_into(&mut self.upstream);
+    pub(super) fn moves_to(&mut self, target: &Target, listed: bool, at: AtUpstream) {
+        (self.target, self.is_listed) = (Some(target.clone()), listed);
         self.at_upstream = Some(at);
     }
 
@@ -139,12 +150,13 @@ impl Drop for Settlement {
         if self.outcome.is_none() {
             self.metrics.cancelled(self.phase.name());
         }
+        let (upstream, model) = self.labels();
         let total = self.elapsed();
         let first_token = self.first_piece.map(|first| first.duration_since(self.started));
         self.metrics.ended(&Ended {
             surface: self.surface.path(),
-            upstream: &self.upstream,
-            model: &self.model,
+            upstream,
+            model,
             outcome,
             total,
             first_token,
@@ -155,8 +167,8 @@ impl Drop for Settlement {
             request.id = %self.request_id,
             path = self.surface.path(),
             stream = self.stream,
-            upstream = %self.upstream,
-            model = %self.model,
+            upstream,
+            model,
             outcome,
             phase = self.phase.name(),
             attempts = self.attempts.get(),

@@ -24,7 +24,7 @@ impl Clients {
                 "/health"
             }
         };
-        let outbound = || Outbound { path: path.to_owned(), ..Outbound::default() };
+        let outbound = || Outbound { path, ..Outbound::default() };
         let Ok(called) = tokio::time::timeout(limit, self.call(&root, outbound)).await else {
             return Err((Symptom::Failing, format!("upstream {} gives no sign of life", upstream.name)));
         };

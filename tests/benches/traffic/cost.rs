@@ -50,7 +50,7 @@ impl Tower {
         let mut tower =
             Self { dispatch: Dispatch::default(), config, catalogue, now: Moment::START, running: Vec::new(), turn: 0 };
         for upstream in &tower.config.upstreams {
-            let target = Target { upstream: upstream.name.clone(), model: Scenario::model(0) };
+            let target = Target::new(&upstream.name, &Scenario::model(0));
             tower.dispatch.told(&target, Some(4), Some(true), true);
         }
         for _ in 0..places * 2 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
-use domain::dispatch::{Attempt, Dispatch, Entered, Entry, Grant, House, Outcome, seed};
+use domain::dispatch::{Attempt, Dispatch, Entered, Entry, Grant, House, Outcome};
 use domain::health::{Permission, Symptom};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
@@ -131,7 +131,7 @@ impl Auto {
         self.told = Some(world.now);
         for node in world.nodes.iter().filter(|node| node.is_up) {
             for model in 0..world.models {
-                let target = Target { upstream: node.spec.name.clone(), model: Scenario::model(model) };
+                let target = Target::new(&node.spec.name, &Scenario::model(model));
                 let slots = u32::try_from(node.spec.slots).ok();
                 self.dispatch.told(&target, slots, Some(!node.lacks(model)), true);
             }
@@ -182,7 +182,7 @@ impl Policy for Auto {
         let now = world.moment();
         for (number, node) in world.nodes.iter().enumerate() {
             let name = &node.spec.name;
-            let site = self.dispatch.places.site_mut(name, seed(name, ""));
+            let site = self.dispatch.places.site_mut(name);
             site.pressure = ((1.0 - node.ease()) * SEEN * 100.0) as u8;
             let is_due = !matches!(site.health.permission(now), Permission::Not { .. });
             if is_due && self.watched.contains(&number) {

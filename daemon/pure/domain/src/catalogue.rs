@@ -93,23 +93,19 @@ pub struct Listed {
     pub info: ModelInfo,
 }
 
+mod target;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
 use crate::config::Config;
 
+pub use target::Target;
+
 /// What the upstreams told, by upstream name. An upstream that is not here has not answered, or not for too long.
 pub type Listings = HashMap<String, Vec<ModelInfo>>;
-
-/// A model at an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// The upstream's name.
-    pub upstream: String,
-    /// The upstream's own id of the model.
-    pub model: String,
-}
 
 /// All models that can be asked for. Made anew whenever the config or a listing changes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -142,7 +138,7 @@ impl Catalogue {
             let clash = config.aliases.iter().any(|alias| alias.name == offer.info.id);
             let qualified = format!("{}/{}", offer.upstream, offer.info.id);
             let id = if unique && !clash && !offer.named_only { offer.info.id.clone() } else { qualified.clone() };
-            let target = Target { upstream: offer.upstream.to_owned(), model: offer.info.id.clone() };
+            let target = Target::new(offer.upstream, &offer.info.id);
             catalogue.infos.entry(target.clone()).or_insert_with(|| offer.info.clone());
             catalogue.listed.push(Listed { id, upstream: offer.upstream.to_owned(), info: offer.info.clone() });
             // The loopback is reached under its own name only, so that nobody lands there by chance.
@@ -160,9 +156,9 @@ impl Catalogue {
         for alias in config.aliases.iter().rev() {
             let mut targets: Vec<Target> = Vec::new();
             for name in &alias.models {
-                for target in self.find_with(config, name) {
-                    if !targets.contains(&target) {
-                        targets.push(target);
+                for target in self.find_with(config, name).iter() {
+                    if !targets.contains(target) {
+                        targets.push(target.clone());
                     }
                 }
             }
@@ -202,23 +198,23 @@ impl Catalogue {
 
     /// Where a name leads, in the order in which to try; empty if nowhere.
     #[must_use]
-    pub fn find(&self, name: &str) -> Vec<Target> {
+    pub fn find(&self, name: &str) -> &[Target] {
         let with_tag = || self.names.get(&format!("{name}{LATEST}"));
         let without_tag = || name.strip_suffix(LATEST).and_then(|bare| self.names.get(bare));
-        self.names.get(name).or_else(with_tag).or_else(without_tag).cloned().unwrap_or_default()
+        self.names.get(name).or_else(with_tag).or_else(without_tag).map_or(&[], Vec::as_slice)
     }
 
     /// Like [`Catalogue::find`], and believes the config where an upstream has not (yet) told its models.
     #[must_use]
-    pub fn find_with(&self, config: &Config, name: &str) -> Vec<Target> {
-        let found = self.find(name);
+    pub fn find_with(&self, config: &Config, name: &str) -> Cow<'_, [Target]> {
+        let found = Cow::Borrowed(self.find(name));
         if !found.is_empty() {
             return found;
         }
         let Some((upstream, model)) = name.split_once('/') else { return found };
         match config.upstream(upstream) {
             Some(known) if !self.known.iter().any(|name| name == upstream) && known.offers(model) => {
-                vec![Target { upstream: upstream.to_owned(), model: model.to_owned() }]
+                Cow::Owned(vec![Target::new(upstream, model)])
             }
             _ => found,
         }
@@ -354,8 +350,8 @@ mod tests {
         let (mut config, listings) = house();
         config.upstreams[0].models = vec!["only*".to_owned(), "extra".to_owned()];
         let catalogue = Catalogue::build(&config, &listings);
-        assert_eq!(targets(&catalogue.find("qwen")), ["mac qwen"]);
-        assert_eq!(targets(&catalogue.find("extra")), ["gpu extra"]);
+        assert_eq!(targets(catalogue.find("qwen")), ["mac qwen"]);
+        assert_eq!(targets(catalogue.find("extra")), ["gpu extra"]);
         assert!(catalogue.line("gpu/qwen").is_none());
     }
 

@@ -113,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn place(name: &str) -> Target {
-        Target { upstream: name.to_owned(), model: "m".to_owned() }
+        Target::new(name, "m")
     }
 
     fn talk(hashes: &[u64]) -> Vec<Mark> {

@@ -10,13 +10,13 @@ impl Dispatch {
     pub fn seen_running(&mut self, upstream: &str, running: u32, now: Moment) -> Option<bool> {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let ours: usize = self.places.of_mut(upstream).map(|place| place.running.len()).sum();
-        let site = self.places.site_mut(upstream, super::seed(upstream, ""));
+        let site = self.places.site_mut(upstream);
         // What ended while it was asked may still be in its answer.
         let others = running.saturating_sub(count(ours).saturating_add(site.ended));
         (site.others, site.ended) = (others, 0);
         let verdicts: Vec<Verdict> =
             self.places.of_mut(upstream).filter_map(|place| place.abandoned.seen(others, now)).collect();
-        let site = self.places.site_mut(upstream, super::seed(upstream, ""));
+        let site = self.places.site_mut(upstream);
         let before = site.ignores_cancel;
         if verdicts.contains(&Verdict::GoesOn) {
             site.ignores_cancel = true;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Dispatch, Grant, seed};
+use super::{Dispatch, Grant};
 use crate::catalogue::Target;
 use crate::health::Symptom;
 use crate::moment::Moment;
@@ -44,7 +44,7 @@ impl Dispatch {
         let Some(position) = place.running.iter().position(|running| running.id == grant.id) else { return };
         let running = place.running.swap_remove(position);
         self.running = self.running.saturating_sub(1);
-        let site = self.places.site_mut(&target.upstream, seed(&target.upstream, ""));
+        let site = self.places.site_mut(&target.upstream);
         site.ended = site.ended.saturating_add(1);
         let (others, ignores_cancel) = (site.others, site.ignores_cancel);
         let Some(place) = self.places.known_mut(target) else { return };
@@ -57,27 +57,24 @@ impl Dispatch {
                 }
                 place.pace.note(&measured, Around { slow_percent, in_company: running.in_company });
                 place.resident = place.resident.map(|_| true);
-                self.well(target);
+                place.health.answered();
+                self.places.site_mut(&target.upstream).health.answered();
             }
-            Outcome::Rejected => self.well(target),
+            Outcome::Rejected => {
+                place.health.answered();
+                self.places.site_mut(&target.upstream).health.answered();
+            }
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
             Outcome::Left => {
                 place.health.abandoned();
                 place.abandoned.left(running.end, others, ignores_cancel, now);
-                self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.abandoned();
+                self.places.site_mut(&target.upstream).health.abandoned();
             }
         }
     }
 
-    fn well(&mut self, target: &Target) {
-        if let Some(place) = self.places.known_mut(target) {
-            place.health.answered();
-        }
-        self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.answered();
-    }
-
     fn ill(&mut self, target: &Target, symptom: Symptom, cause: &str, now: Moment) {
-        let site = &mut self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health;
+        let site = &mut self.places.site_mut(&target.upstream).health;
         let is_site = match symptom {
             Symptom::Unreachable | Symptom::Unauthorized => true,
             Symptom::Failing | Symptom::Overloaded | Symptom::Loading | Symptom::RateLimited { .. } => false,
@@ -103,7 +100,7 @@ impl Dispatch {
 
     /// A probe of an upstream ended: well, or with a symptom.
     pub fn probed(&mut self, upstream: &str, result: Result<(), (Symptom, String)>, now: Moment) {
-        let site = self.places.site_mut(upstream, seed(upstream, ""));
+        let site = self.places.site_mut(upstream);
         match result {
             Ok(()) => {
                 site.health.answered();
@@ -115,7 +112,7 @@ impl Dispatch {
 
     /// What an upstream tells of one of its models: requests that it answers at once, and whether it is in memory.
     pub fn told(&mut self, target: &Target, slots: Option<u32>, resident: Option<bool>, is_local: bool) {
-        let place = self.places.place_mut(target, seed(&target.upstream, &target.model), is_local);
+        let place = self.places.place_mut(target, is_local);
         place.slots = slots;
         let was_thrown_out = place.resident == Some(true) && resident == Some(false);
         place.resident = resident;

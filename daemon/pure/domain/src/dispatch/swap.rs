@@ -44,7 +44,7 @@ impl<'a> Wanted<'a> {
             };
             return !wanted.iter().any(starves);
         }
-        let holder = Target { upstream: target.upstream.clone(), model: held.model.clone() };
+        let holder = Target::new(&target.upstream, &held.model);
         let is_busy = places.place(&holder).is_some_and(|place| !place.running.is_empty());
         let is_fresh = now.since(held.since) < MODEL_DWELL;
         let is_wanted = wanted.iter().any(|(model, _)| *model == held.model);

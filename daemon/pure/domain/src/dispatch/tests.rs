@@ -94,7 +94,7 @@ impl Tower {
 }
 
 fn target(upstream: &str, model: &str) -> Target {
-    Target { upstream: upstream.to_owned(), model: model.to_owned() }
+    Target::new(upstream, model)
 }
 
 #[test]

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn reasons_are_clauses() {
-        let target = Target { upstream: "gpu".to_owned(), model: "m".to_owned() };
+        let target = Target::new("gpu", "m");
         let score = Score {
             wait: Duration::from_millis(1_250),
             load: Duration::from_secs(10),

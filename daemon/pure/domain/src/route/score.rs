@@ -158,7 +158,7 @@ fn wait(asked: &Asked<'_>, place: &Place) -> Duration {
 fn other_model(asked: &Asked<'_>, target: &Target) -> Option<Duration> {
     let site = asked.places.site(&target.upstream)?;
     let held = site.held.as_ref().filter(|held| held.model != target.model)?;
-    let place = asked.places.place(&Target { upstream: target.upstream.clone(), model: held.model.clone() })?;
+    let place = asked.places.place(&Target::new(&target.upstream, &held.model))?;
     let dwell = (held.since + MODEL_DWELL).since(asked.now);
     Some(place.drained(asked.lane, asked.now).max(dwell))
 }

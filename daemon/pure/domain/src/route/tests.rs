@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::catalogue::{Capabilities, Listings, ModelInfo, Price};
 use crate::config::Alias;
-use crate::dispatch::seed;
 use crate::health::Symptom;
 use crate::places::Running;
 use crate::upstream::UpstreamKind;
@@ -24,7 +23,7 @@ pub(crate) const NOW: Moment = Moment::after_start(Duration::from_secs(100));
 
 pub(crate) fn at(place: &str) -> Target {
     let (upstream, model) = place.split_once('/').unwrap();
-    Target { upstream: upstream.to_owned(), model: model.to_owned() }
+    Target::new(upstream, model)
 }
 
 fn model(id: &str) -> ModelInfo {
@@ -76,7 +75,7 @@ impl Fixture {
 
     /// Requests that are running there, each with this much work left.
     pub(crate) fn busy(mut self, place: &str, requests: u64, work_s: u64) -> Self {
-        let place = self.places.place_mut(&at(place), 1, true);
+        let place = self.places.place_mut(&at(place), true);
         let end = NOW + Duration::from_secs(work_s);
         place.running = (0..requests).map(|id| Running { id, first_token: NOW, end, ..Running::default() }).collect();
         self
@@ -89,8 +88,8 @@ impl Fixture {
 
     fn ill(mut self, place: &str, symptom: Symptom) -> Self {
         let target = at(place);
-        self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.failed(NOW, symptom, "why");
-        self.places.place_mut(&target, 1, true);
+        self.places.site_mut(&target.upstream).health.failed(NOW, symptom, "why");
+        self.places.place_mut(&target, true);
         self
     }
 
@@ -173,9 +172,9 @@ fn strategies_put_places_in_order() {
         (Strategy::Weighted, &[5, 1, 1], ["gpu/qwen", "cloud/qwen", "mac/qwen"]),
     ] {
         let mut house = Fixture::new(&["a"]).alias("a", &PLACES, strategy, weights).busy("gpu/qwen", 1, 15);
-        house.places.place_mut(&at("gpu/qwen"), 1, true).slots = Some(1);
-        house.places.place_mut(&at("gpu/qwen"), 1, true).served = 4;
-        house.places.place_mut(&at("mac/qwen"), 1, true).served = 3;
+        house.places.place_mut(&at("gpu/qwen"), true).slots = Some(1);
+        house.places.place_mut(&at("gpu/qwen"), true).served = 4;
+        house.places.place_mut(&at("mac/qwen"), true).served = 3;
         assert_eq!(house.order(), want, "{}", strategy.name());
     }
 }
@@ -189,17 +188,17 @@ fn a_model_in_memory_is_better_than_one_on_disk() {
     let house = house.busy("mac/qwen", 2, 60);
     house.places.place(&at("mac/qwen")).unwrap();
     let mut house = house;
-    house.places.place_mut(&at("mac/qwen"), 1, true).slots = Some(1);
+    house.places.place_mut(&at("mac/qwen"), true).slots = Some(1);
     assert_eq!(house.order(), ["cloud/qwen", "gpu/qwen", "mac/qwen"]);
 }
 
 #[test]
 fn foreign_load_and_heat_push_away() {
     let mut house = Fixture::new(&["qwen"]);
-    house.places.site_mut("gpu", 1).pressure = 60;
+    house.places.site_mut("gpu").pressure = 60;
     assert_eq!(house.order()[0], "mac/qwen");
-    house.places.site_mut("mac", 1).throttled = true;
-    house.places.site_mut("gpu", 1).pressure = 10;
+    house.places.site_mut("mac").throttled = true;
+    house.places.site_mut("gpu").pressure = 10;
     assert_eq!(house.order()[0], "gpu/qwen");
 }
 
@@ -213,7 +212,7 @@ fn a_warm_conversation_stays_and_a_long_wait_moves_it() {
     assert_eq!(house.route().legs[0].score.warm_tokens, 30_000);
     // Reading the prompt again takes 20 s; waiting takes 50.
     let mut house = house.busy("mac/qwen", 1, 50);
-    house.places.place_mut(&at("mac/qwen"), 1, true).slots = Some(1);
+    house.places.place_mut(&at("mac/qwen"), true).slots = Some(1);
     assert_eq!(house.order(), ["gpu/qwen", "mac/qwen"]);
 }
 
@@ -313,10 +312,10 @@ fn a_place_that_nobody_has_tried_is_tried() {
         total: Duration::from_secs(1),
         was_cold: false,
     };
-    let mac = house.places.place_mut(&at("mac/qwen"), 1, true);
+    let mac = house.places.place_mut(&at("mac/qwen"), true);
     (0..9).for_each(|_| mac.pace.note(&quick, crate::pace::Around::NOTHING));
     assert_eq!(house.order()[0], "gpu/qwen");
-    let gpu = house.places.place_mut(&at("gpu/qwen"), 1, true);
+    let gpu = house.places.place_mut(&at("gpu/qwen"), true);
     (0..2).for_each(|_| {
         gpu.pace.note(&crate::pace::Measured { total: Duration::from_secs(100), ..quick }, crate::pace::Around::NOTHING)
     });

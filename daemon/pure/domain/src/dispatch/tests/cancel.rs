@@ -58,7 +58,7 @@ fn a_server_that_goes_on_is_known_for_it_and_its_slot_is_taken() {
 #[test]
 fn without_a_word_the_slot_is_free_when_the_work_must_be_over() {
     let mut tower = left();
-    tower.dispatch.places.site_mut("a", 1).ignores_cancel = true;
+    tower.dispatch.places.site_mut("a").ignores_cancel = true;
     let grant = tower.go("m");
     tower.dispatch.ended(&grant, Outcome::Left, tower.now);
     let ticket = tower.wait("m", Lane::Normal, "c");

@@ -61,8 +61,8 @@ fn nobody_is_disturbed_by_a_copy() {
         ("switched off", |tower, _| tower.config.route.hedge = false),
         ("bulk has time", |_, entry| entry.lane = Lane::Bulk),
         ("a cloud", |tower, _| tower.config.upstreams[1].local = false),
-        ("a card pressed by others", |tower, _| tower.dispatch.places.site_mut("b", 1).pressure = 60),
-        ("a card too hot", |tower, _| tower.dispatch.places.site_mut("b", 1).throttled = true),
+        ("a card pressed by others", |tower, _| tower.dispatch.places.site_mut("b").pressure = 60),
+        ("a card too hot", |tower, _| tower.dispatch.places.site_mut("b").throttled = true),
         ("a model to be loaded", |tower, _| tower.dispatch.told(&target("b", "m"), Some(2), Some(false), true)),
         ("a neighbour at work", |tower, _| {
             let house = House { config: &tower.config, catalogue: &tower.catalogue };

@@ -11,7 +11,7 @@ fn house(near: u32, far: u32) -> Tower {
 }
 
 fn asleep(tower: &mut Tower, name: &str) {
-    tower.dispatch.places.site_mut(name, 1).sleep.guess = Some(Duration::from_secs(30));
+    tower.dispatch.places.site_mut(name).sleep.guess = Some(Duration::from_secs(30));
     tower.dispatch.probed(name, Err((Symptom::Unreachable, "no answer".to_owned())), tower.now);
 }
 
@@ -99,7 +99,7 @@ fn a_client_that_would_be_gone_wakes_nobody() {
     let place = tower.dispatch.places.known_mut(&target("far", "m")).unwrap();
     place.pace.answers = 10;
     asleep(&mut tower, "far");
-    assert!(tower.dispatch.places.site_mut("far", 1).sleep.call(tower.now));
+    assert!(tower.dispatch.places.site_mut("far").sleep.call(tower.now));
     tower.pass(20);
     tower.dispatch.probed("far", Ok(()), tower.now);
     asleep(&mut tower, "far");
