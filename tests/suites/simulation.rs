@@ -18,7 +18,7 @@ fn everything_at_once_is_served_sooner_than_by_least_connections() {
         for (lane, (ours, theirs)) in auto.wait_max.into_iter().zip(least.wait_max).enumerate() {
             assert!(ours <= theirs, "seed {seed}, lane {lane}: waits of {ours} s and {theirs} s");
         }
-        // Medians: when the house is overloaded for minutes, aging has made all lanes equal at the far end.
+        // Medians: an overload of minutes by urgent requests alone makes all lanes wait.
         let [interactive, _, bulk] = auto.ttft_by_lane;
         assert!(interactive[0] < bulk[0], "seed {seed}: {:?}", auto.ttft_by_lane);
     }

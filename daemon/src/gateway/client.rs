@@ -34,9 +34,12 @@ impl Patience {
     /// Our own header means the answer. The libraries of OpenAI and Anthropic (`x-stainless-read-timeout` of those for
     /// Python, `x-stainless-timeout` of those for JavaScript) mean the next byte, which is the answer where it comes in
     /// one piece.
-    fn of(header: impl Fn(&str) -> Option<Duration>, is_stream: bool) -> Self {
-        let silence = header("x-stainless-read-timeout").or_else(|| header("x-stainless-timeout"));
-        let answer = header("x-airlane-timeout").or(if is_stream { None } else { silence });
+    fn of(header: impl Fn(&HeaderName) -> Option<Duration>, is_stream: bool) -> Self {
+        static OWN: HeaderName = HeaderName::from_static("x-airlane-timeout");
+        static PYTHON: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
+        static JAVASCRIPT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+        let silence = header(&PYTHON).or_else(|| header(&JAVASCRIPT));
+        let answer = header(&OWN).or(if is_stream { None } else { silence });
         Self { answer, silence }
     }
 }
@@ -95,7 +98,7 @@ mod tests {
             (Some("inf"), Some("NaN"), Some("0"), false, None, None),
             (Some("1e300"), Some("86401"), None, false, None, None),
         ] {
-            let header = |name: &str| match name {
+            let header = |name: &HeaderName| match name.as_str() {
                 "x-airlane-timeout" => own.and_then(seconds),
                 "x-stainless-read-timeout" => read.and_then(seconds),
                 _ => whole.and_then(seconds),

@@ -172,7 +172,7 @@ fn ill(state: State, cause: &str, trial_in_s: u64, model: Option<&str>) -> Healt
         cause: Some(cause.to_owned()),
         trial_in_s: Some(trial_in_s),
         model: model.map(str::to_owned),
-        ignores_cancel: true,
+        ignores_cancel: model.is_some(),
     }
 }
 

@@ -17,6 +17,7 @@ mod ticket;
 mod turn;
 mod wake;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,16 +238,20 @@ impl Dispatch {
         woken
     }
 
-    /// Where a lane that is passed by has its turn at a place, the first of it goes before all others.
+    /// Where a lane that is passed by has its turn at a place, the first of it goes before all others, unless these have
+    /// waited longer: nobody is better off for being less urgent.
     fn take_turns(&self, order: &mut [(ticket::Order, u64)]) {
-        let mut taken: Vec<(&Target, Lane)> = Vec::new();
+        // The first that waits for each place, and the lanes that have had their turn.
+        let mut firsts: HashMap<&Target, (Moment, [bool; 3])> = HashMap::new();
         for (order, id) in order.iter_mut() {
             let Ok(position) = self.waiting.binary_search_by_key(id, |ticket| ticket.id) else { continue };
             let Some(ticket) = self.waiting.get(position) else { continue };
             let Some(target) = ticket.targets.first() else { continue };
-            let turn = (target, ticket.entry.lane);
-            if self.places.place(target).is_some_and(|place| place.turns.is_due(turn.1)) && !taken.contains(&turn) {
-                taken.push(turn);
+            let (lane, since) = (ticket.entry.lane, ticket.entry.since);
+            let (first, taken) = firsts.entry(target).or_insert((since, [false; 3]));
+            let Some(taken) = taken.get_mut(lane as usize).filter(|taken| !**taken) else { continue };
+            *taken = true;
+            if since <= *first && self.places.place(target).is_some_and(|place| place.turns.is_due(lane)) {
                 order.0 = 0;
             }
         }

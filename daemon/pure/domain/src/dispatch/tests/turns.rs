@@ -27,6 +27,23 @@ fn urgent_ones_pass() {
 }
 
 #[test]
+fn a_turn_is_no_advantage() {
+    let mut tower = Tower::new(&[("a", 1)]);
+    let mut running = tower.go("m");
+    let urgent: Vec<u64> = (0..15).map(|_| tower.wait("m", Lane::Interactive, "c")).collect();
+    tower.pass(1);
+    let bulk = tower.wait("m", Lane::Bulk, "c");
+    let mut served = Vec::new();
+    for _ in 0..16 {
+        tower.pass(1);
+        let (ticket, grant) = tower.end(&running).remove(0);
+        served.push(ticket);
+        running = grant;
+    }
+    assert_eq!(served, [urgent, vec![bulk]].concat(), "they came before it");
+}
+
+#[test]
 fn turns_are_counted_at_each_place() {
     let mut turns = Turns::default();
     assert!(!turns.look([true, false, true]));
