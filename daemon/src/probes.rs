@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::health::{Permission, Symptom};
-use domain::machine::Machine;
+use domain::node::Node;
 use domain::upstream::{Upstream, UpstreamKind};
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -54,17 +54,12 @@ impl Probes {
         }
     }
 
-    /// Passes on how busy this machine's GPUs are with the work of others.
+    /// Passes on how busy the GPUs behind each upstream are with the work of others.
     fn press(&self, snapshot: &Snapshot) {
-        let telemetry = self.live.telemetry();
-        let nothing = Machine::default();
-        let machine = telemetry.machine.as_ref().unwrap_or(&nothing);
-        let foreign = telemetry.gpus.cards.iter().filter_map(|card| card.foreign.as_ref());
-        // With several cards nobody knows which one a server uses: it is believed to use the free one.
-        let pressure = foreign.map(|load| if load.backed_off { load.pressure_percent } else { 0 }).min().unwrap_or(0);
-        let pressure = u8::try_from(pressure).unwrap_or(100);
-        for upstream in snapshot.config.upstreams.iter().filter(|upstream| machine.holds(upstream)) {
-            self.dispatcher.pressed(&upstream.name, pressure);
+        let nodes = self.live.nodes();
+        for upstream in &snapshot.config.upstreams {
+            let Some(node) = nodes.of(upstream) else { continue };
+            self.dispatcher.pressed(&upstream.name, pressure(node));
         }
     }
 
@@ -109,4 +104,12 @@ impl Probes {
             }
         }
     }
+}
+
+/// How busy a node's cards are with the work of others, in percent.
+fn pressure(node: &Node) -> u8 {
+    let foreign = node.telemetry.gpus.cards.iter().filter_map(|card| card.foreign.as_ref());
+    // With several cards nobody knows which one a server uses: it is believed to use the free one.
+    let pressure = foreign.map(|load| if load.backed_off { load.pressure_percent } else { 0 }).min().unwrap_or(0);
+    u8::try_from(pressure).unwrap_or(100)
 }

@@ -14,6 +14,7 @@ pub mod lane;
 pub mod late;
 pub mod machine;
 pub mod moment;
+pub mod node;
 pub mod pace;
 pub mod places;
 pub mod refusal;
