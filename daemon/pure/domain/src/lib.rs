@@ -14,6 +14,7 @@ pub mod machine;
 pub mod moment;
 pub mod pace;
 pub mod places;
+pub mod reading;
 pub mod refusal;
 pub mod route;
 pub mod secret;

@@ -6,6 +6,7 @@
 mod fair;
 mod look;
 mod outcome;
+mod reading;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -311,7 +312,7 @@ impl Dispatch {
         let first_token = now + leg.score.first_token();
         let in_company = place.running.iter().any(|running| !running.is_read);
         let end = first_token + leg.score.decode;
-        place.running.push(Running { id, first_token, end, is_read: false, in_company });
+        place.running.push(Running { id, began: now, first_token, end, is_read: false, in_company });
         self.running += 1;
         self.sessions.note(&entry.wish.prefix, &leg.target, now);
         self.shares.served(start);
