@@ -11,7 +11,7 @@ use domain::health::Symptom;
 use domain::moment::Moment;
 use domain::refusal::Refusal;
 use domain::route::Route;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use crate::live::{Live, Snapshot};
 use crate::metrics::Metrics;
@@ -31,8 +31,8 @@ struct State {
     waiting: HashMap<u64, oneshot::Sender<Result<Slot, Refusal>>>,
     /// The snapshot whose models are known.
     told: Option<Arc<Snapshot>>,
-    /// Calls in progress, to be cut when their upstream is gone.
-    calls: HashMap<u64, (String, Arc<Notify>)>,
+    /// By upstream: tells the calls in progress there that it is gone.
+    gone: HashMap<String, watch::Sender<()>>,
 }
 
 /// Leave to call a place. Dropping it gives the place back.
@@ -41,7 +41,7 @@ pub(crate) struct Slot {
     grant: Grant,
     outcome: Outcome,
     began: Instant,
-    cut: Arc<Notify>,
+    gone: watch::Receiver<()>,
 }
 
 /// One that waits. Dropping it leaves the queue.
@@ -120,10 +120,13 @@ impl Dispatcher {
     }
 
     fn slot(self: &Arc<Self>, state: &mut State, grant: Grant) -> Slot {
-        let cut = Arc::new(Notify::new());
-        state.calls.insert(grant.id, (grant.leg.target.upstream.clone(), cut.clone()));
+        let upstream = &grant.leg.target.upstream;
+        let gone = match state.gone.get(upstream) {
+            Some(sender) => sender.subscribe(),
+            None => state.gone.entry(upstream.clone()).or_default().subscribe(),
+        };
         self.metrics.in_flight.inc();
-        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Left, began: Instant::now(), cut }
+        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Left, began: Instant::now(), gone }
     }
 
     /// Lets go whoever may.
@@ -166,9 +169,9 @@ impl Dispatcher {
         let is_gone = matches!(result, Err((Symptom::Unreachable, _)));
         let mut state = self.lock();
         state.dispatch.probed(upstream, result, self.now());
-        if is_gone {
+        if is_gone && let Some(gone) = state.gone.get(upstream) {
             // Those that have seen nothing yet try elsewhere; the others see their stream break.
-            state.calls.values().filter(|(name, _)| name == upstream).for_each(|(_, cut)| cut.notify_one());
+            gone.send_replace(());
         }
         drop(state);
         self.wake();
@@ -177,12 +180,12 @@ impl Dispatcher {
     /// How busy a machine's GPUs are with the work of others.
     pub(crate) fn pressed(&self, upstream: &str, pressure: u8) {
         let mut state = self.lock();
-        state.dispatch.places.site_mut(upstream, domain::dispatch::seed(upstream, "")).pressure = pressure;
+        state.dispatch.places.site_mut(upstream).pressure = pressure;
     }
 
     /// Calls that an upstream works on.
     pub(crate) fn calls_at(&self, upstream: &str) -> usize {
-        self.lock().calls.values().filter(|(name, _)| name == upstream).count()
+        self.lock().dispatch.places.running_at(upstream)
     }
 
     /// Reads the state as it is.
@@ -206,6 +209,7 @@ impl State {
         // Clients may name models of an upstream that has not told its own: what is not offered is forgotten.
         let is_offered = |target: &Target| snapshot.catalogue.info(target).is_some();
         self.dispatch.places.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
+        self.gone.retain(|name, _| snapshot.config.upstream(name).is_some());
         self.told = Some(snapshot.clone());
     }
 }
@@ -253,9 +257,9 @@ impl Slot {
         self.dispatcher.lock().dispatch.first_token(&self.grant, now);
     }
 
-    /// Resolves when the upstream is found to be gone.
-    pub(crate) async fn cut(&self) {
-        self.cut.notified().await;
+    /// Changes when the upstream is found to be gone.
+    pub(crate) fn gone(&self) -> watch::Receiver<()> {
+        self.gone.clone()
     }
 }
 
@@ -265,7 +269,6 @@ impl Drop for Slot {
         let somebody_waits = {
             let now = self.dispatcher.now();
             let mut state = self.dispatcher.lock();
-            state.calls.remove(&self.grant.id);
             state.dispatch.ended(&self.grant, outcome, now);
             state.dispatch.waiting() > 0
         };

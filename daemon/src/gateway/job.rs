@@ -248,8 +248,12 @@ impl Job {
     /// Resolves when the upstream is found to be gone while another place could take over; without one, hope is better
     /// than an error.
     pub(super) async fn gone(&self, slot: &Slot) {
+        let mut gone = slot.gone();
         loop {
-            slot.cut().await;
+            if gone.changed().await.is_err() {
+                // The owner has taken the upstream out of the config: its calls come to their end.
+                std::future::pending::<()>().await;
+            }
             let route = self.gateway.dispatcher.choose(&self.entry, &self.snapshot);
             if route.is_ok_and(|route| route.legs.iter().any(|leg| !leg.is_last_resort)) {
                 return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
-use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome, seed};
+use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
 use domain::health::{Permission, Symptom};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
@@ -178,7 +178,7 @@ impl Policy for Auto {
         let now = world.moment();
         for (number, node) in world.nodes.iter().enumerate() {
             let name = &node.spec.name;
-            let site = self.dispatch.places.site_mut(name, seed(name, ""));
+            let site = self.dispatch.places.site_mut(name);
             site.pressure = ((1.0 - node.ease()) * SEEN * 100.0) as u8;
             let is_due = !matches!(site.health.permission(now), Permission::Not { .. });
             if is_due && self.watched.contains(&number) {

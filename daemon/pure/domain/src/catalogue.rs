@@ -95,6 +95,7 @@ pub struct Listed {
 
 mod target;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
@@ -155,9 +156,9 @@ impl Catalogue {
         for alias in config.aliases.iter().rev() {
             let mut targets: Vec<Target> = Vec::new();
             for name in &alias.models {
-                for target in self.find_with(config, name) {
-                    if !targets.contains(&target) {
-                        targets.push(target);
+                for target in self.find_with(config, name).iter() {
+                    if !targets.contains(target) {
+                        targets.push(target.clone());
                     }
                 }
             }
@@ -197,23 +198,23 @@ impl Catalogue {
 
     /// Where a name leads, in the order in which to try; empty if nowhere.
     #[must_use]
-    pub fn find(&self, name: &str) -> Vec<Target> {
+    pub fn find(&self, name: &str) -> &[Target] {
         let with_tag = || self.names.get(&format!("{name}{LATEST}"));
         let without_tag = || name.strip_suffix(LATEST).and_then(|bare| self.names.get(bare));
-        self.names.get(name).or_else(with_tag).or_else(without_tag).cloned().unwrap_or_default()
+        self.names.get(name).or_else(with_tag).or_else(without_tag).map_or(&[], Vec::as_slice)
     }
 
     /// Like [`Catalogue::find`], and believes the config where an upstream has not (yet) told its models.
     #[must_use]
-    pub fn find_with(&self, config: &Config, name: &str) -> Vec<Target> {
-        let found = self.find(name);
+    pub fn find_with(&self, config: &Config, name: &str) -> Cow<'_, [Target]> {
+        let found = Cow::Borrowed(self.find(name));
         if !found.is_empty() {
             return found;
         }
         let Some((upstream, model)) = name.split_once('/') else { return found };
         match config.upstream(upstream) {
             Some(known) if !self.known.iter().any(|name| name == upstream) && known.offers(model) => {
-                vec![Target::new(upstream, model)]
+                Cow::Owned(vec![Target::new(upstream, model)])
             }
             _ => found,
         }

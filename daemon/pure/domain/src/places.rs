@@ -3,10 +3,10 @@
 mod told;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::catalogue::Target;
 use crate::health::{Health, Permission, Standing, State};
@@ -167,22 +167,16 @@ impl Places {
         self.places.get(target)
     }
 
-    /// The upstream's record, made if there is none. `seed` is any number, another one for each.
-    pub fn site_mut(&mut self, upstream: &str, seed: u32) -> &mut Site {
-        if !self.sites.contains_key(upstream) {
-            let site = Site { health: Health::new(seed), ..Site::default() };
-            self.sites.insert(upstream.to_owned(), site);
-        }
-        self.sites.entry(upstream.to_owned()).or_default()
+    /// The upstream's record, made if there is none.
+    pub fn site_mut(&mut self, upstream: &str) -> &mut Site {
+        let new = || Site { health: Health::new(seed(upstream, "")), ..Site::default() };
+        self.sites.entry_ref(upstream).or_insert_with(new)
     }
 
     /// The record of a model at an upstream, made if there is none.
-    pub fn place_mut(&mut self, target: &Target, seed: u32, is_local: bool) -> &mut Place {
-        if !self.places.contains_key(target) {
-            self.places.insert(target.clone(), Place::new(seed, is_local));
-        }
-        // It was just put there.
-        self.places.entry(target.clone()).or_insert_with(|| Place::new(seed, is_local))
+    pub fn place_mut(&mut self, target: &Target, is_local: bool) -> &mut Place {
+        let new = || Place::new(seed(&target.upstream, &target.model), is_local);
+        self.places.entry_ref(target).or_insert_with(new)
     }
 
     /// The record of a model at an upstream, if there is one.
@@ -203,6 +197,13 @@ impl Places {
     /// All records of upstreams, in no order.
     pub fn sites(&self) -> impl Iterator<Item = (&str, &Site)> {
         self.sites.iter().map(|(name, site)| (name.as_str(), site))
+    }
+
+    /// Requests that an upstream works on.
+    #[must_use]
+    pub fn running_at(&self, upstream: &str) -> usize {
+        let here = self.places.iter().filter(|(target, _)| target.upstream == upstream);
+        here.map(|(_, place)| place.running.len()).sum()
     }
 
     /// Counts those that wait anew, from none.
@@ -246,6 +247,12 @@ impl Places {
     }
 }
 
+/// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
+fn seed(upstream: &str, model: &str) -> u32 {
+    let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 /// Why a place is not called now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held<'a> {
@@ -282,14 +289,14 @@ mod tests {
         let target = |model: &str| Target::new("gpu", model);
         let (mut places, now) = (Places::default(), Moment::START);
         assert_eq!(places.standing("gpu", now), Standing::default());
-        places.site_mut("gpu", 1).health.answered();
+        places.site_mut("gpu").health.answered();
         for model in ["a", "b", "c"] {
-            places.place_mut(&target(model), 1, true).health.answered();
+            places.place_mut(&target(model), true).health.answered();
         }
         assert_eq!(places.standing("gpu", now), Standing { state: State::Healthy, ..Standing::default() });
         let limited = Symptom::RateLimited { retry_after: Some(Duration::from_secs(30)) };
         for (model, symptom) in [("c", limited), ("b", limited), ("a", Symptom::Overloaded)] {
-            places.place_mut(&target(model), 1, true).health.failed(now, symptom, "too many");
+            places.place_mut(&target(model), true).health.failed(now, symptom, "too many");
         }
         let later = now + Duration::from_secs(10);
         let want = Standing {
@@ -300,7 +307,7 @@ mod tests {
         };
         assert_eq!(places.standing("gpu", later), want);
         assert_eq!(places.standing("gpu", now + Duration::from_secs(60)).trial_in, Some(Duration::ZERO));
-        places.site_mut("gpu", 1).health.failed(now, Symptom::Unauthorized, "401");
+        places.site_mut("gpu").health.failed(now, Symptom::Unauthorized, "401");
         let standing = places.standing("gpu", later);
         assert_eq!((standing.state, standing.model), (State::Misconfigured, None));
     }

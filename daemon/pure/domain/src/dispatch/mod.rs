@@ -297,8 +297,7 @@ impl Dispatch {
     fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
         self.last_id += 1;
         let id = self.last_id;
-        let seed = seed(&leg.target.upstream, &leg.target.model);
-        let site = self.places.site_mut(&leg.target.upstream, seed);
+        let site = self.places.site_mut(&leg.target.upstream);
         site.health.called(now);
         if house.config.upstream(&leg.target.upstream).is_some_and(|upstream| upstream.one_model)
             && let Some(model) = swap::called(&mut site.held, &leg.target.model, now)
@@ -306,7 +305,7 @@ impl Dispatch {
             // Its prompt cache goes with it.
             self.sessions.forget(&Target::new(&leg.target.upstream, &model));
         }
-        let place = self.places.place_mut(&leg.target, seed, leg.is_local);
+        let place = self.places.place_mut(&leg.target, leg.is_local);
         place.health.called(now);
         place.served += 1;
         let first_token = now + leg.score.first_token();
@@ -332,11 +331,4 @@ fn tokens(entry: &Entry) -> u64 {
     const OUTPUT_TOKENS_USUAL: u64 = 1_024;
     let output = entry.wish.output_tokens_max.unwrap_or(OUTPUT_TOKENS_USUAL).min(OUTPUT_TOKENS_USUAL);
     entry.wish.prompt_tokens.saturating_add(output)
-}
-
-/// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
-#[must_use]
-pub fn seed(upstream: &str, model: &str) -> u32 {
-    let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
-    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

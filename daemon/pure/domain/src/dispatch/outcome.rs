@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Dispatch, Grant, seed};
+use super::{Dispatch, Grant};
 use crate::catalogue::Target;
 use crate::health::Symptom;
 use crate::moment::Moment;
@@ -50,26 +50,23 @@ impl Dispatch {
                 let slow_percent = grant.leg.score.slow_percent;
                 place.pace.note(&measured, Around { slow_percent, in_company: running.in_company });
                 place.resident = place.resident.map(|_| true);
-                self.well(target);
+                place.health.answered();
+                self.places.site_mut(&target.upstream).health.answered();
             }
-            Outcome::Rejected => self.well(target),
+            Outcome::Rejected => {
+                place.health.answered();
+                self.places.site_mut(&target.upstream).health.answered();
+            }
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
             Outcome::Left => {
                 place.health.abandoned();
-                self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.abandoned();
+                self.places.site_mut(&target.upstream).health.abandoned();
             }
         }
     }
 
-    fn well(&mut self, target: &Target) {
-        if let Some(place) = self.places.known_mut(target) {
-            place.health.answered();
-        }
-        self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.answered();
-    }
-
     fn ill(&mut self, target: &Target, symptom: Symptom, cause: &str, now: Moment) {
-        let site = &mut self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health;
+        let site = &mut self.places.site_mut(&target.upstream).health;
         let is_site = match symptom {
             Symptom::Unreachable | Symptom::Unauthorized => true,
             Symptom::Failing | Symptom::Overloaded | Symptom::Loading | Symptom::RateLimited { .. } => false,
@@ -95,7 +92,7 @@ impl Dispatch {
 
     /// A probe of an upstream ended: well, or with a symptom.
     pub fn probed(&mut self, upstream: &str, result: Result<(), (Symptom, String)>, now: Moment) {
-        let site = &mut self.places.site_mut(upstream, seed(upstream, "")).health;
+        let site = &mut self.places.site_mut(upstream).health;
         match result {
             Ok(()) => site.answered(),
             Err((symptom, cause)) => site.failed(now, symptom, cause),
@@ -104,7 +101,7 @@ impl Dispatch {
 
     /// What an upstream tells of one of its models: requests that it answers at once, and whether it is in memory.
     pub fn told(&mut self, target: &Target, slots: Option<u32>, resident: Option<bool>, is_local: bool) {
-        let place = self.places.place_mut(target, seed(&target.upstream, &target.model), is_local);
+        let place = self.places.place_mut(target, is_local);
         place.slots = slots.or(place.told.slots);
         // A server that tells what is in memory does so more often than it lists its models.
         let resident = if place.told.memory { place.resident } else { resident };

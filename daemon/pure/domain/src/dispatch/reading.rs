@@ -1,6 +1,6 @@
 //! What servers tell of themselves, taken over into the places.
 
-use super::{Dispatch, seed};
+use super::Dispatch;
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::places::Places;
@@ -10,7 +10,7 @@ impl Dispatch {
     /// An upstream told something of itself, when it was asked at `asked`. Those that wait may have their turn:
     /// [`Dispatch::wake`].
     pub fn read(&mut self, upstream: &str, engine: Engine, reading: &Reading, asked: Moment, now: Moment) {
-        self.places.site_mut(upstream, seed(upstream, "")).engine = Some(engine);
+        self.places.site_mut(upstream).engine = Some(engine);
         let targets = self.targets_of(upstream);
         for load in &reading.loads {
             let own: Vec<&Target> = targets.iter().filter(|target| is_for(load, &reading.loads, target)).collect();
@@ -98,7 +98,7 @@ mod tests {
     fn ours_and_theirs_are_told_apart() {
         let mut dispatch = dispatch(&["m"]);
         let running = Running { began: at(0), ..Running::default() };
-        dispatch.places.place_mut(&Target::new("box", "m"), 1, true).running = vec![running];
+        dispatch.places.place_mut(&Target::new("box", "m"), true).running = vec![running];
         dispatch.read("box", Engine::LlamaCpp, &told(vec![load(None, 3)]), at(2_000), at(2_010));
         let seen = place(&dispatch, "m");
         assert_eq!((seen.told.others, seen.slots), (Others { running: 2, waiting: 0 }, Some(4)));

@@ -1,5 +1,7 @@
 //! From the names that a client gave to the places that bear them.
 
+use std::borrow::Cow;
+
 use super::strategy::Strategy;
 use super::wish::Wish;
 use crate::catalogue::{Catalogue, Target};
@@ -9,11 +11,11 @@ use crate::upstream::UpstreamKind;
 
 /// Places among which a strategy chooses. Several tiers are tried one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tier {
+pub(super) struct Tier<'a> {
     pub(super) strategy: Strategy,
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Cow<'a, [Target]>,
     /// Weights by position, for [`Strategy::Weighted`].
-    pub(super) weights: Vec<u32>,
+    pub(super) weights: &'a [u32],
 }
 
 /// The name for all models of the house and the clouds.
@@ -24,15 +26,20 @@ pub const LOCAL: &str = "local";
 pub const CLOUD: &str = "cloud";
 
 /// One tier for each name of the wish; a name that leads nowhere has none.
-pub(super) fn tiers(near: Surface, wish: &Wish, config: &Config, catalogue: &Catalogue) -> Vec<Tier> {
-    let tiers = wish.models.iter().map(|name| tier(near, name, config, catalogue));
-    tiers.filter(|tier| !tier.targets.is_empty()).collect()
+pub(super) fn tiers<'a>(
+    near: Surface,
+    wish: &Wish,
+    config: &'a Config,
+    catalogue: &'a Catalogue,
+) -> impl Iterator<Item = Tier<'a>> {
+    let tiers = wish.models.iter().map(move |name| tier(near, name, config, catalogue));
+    tiers.filter(|tier| !tier.targets.is_empty())
 }
 
-fn tier(near: Surface, name: &str, config: &Config, catalogue: &Catalogue) -> Tier {
-    let found = |targets, strategy| Tier { strategy, targets, weights: Vec::new() };
+fn tier<'a>(near: Surface, name: &str, config: &'a Config, catalogue: &'a Catalogue) -> Tier<'a> {
+    let found = |targets, strategy| Tier { strategy, targets, weights: &[] };
     if let Some(alias) = config.aliases.iter().find(|alias| alias.name == name) {
-        return Tier { weights: alias.weights.clone(), ..found(catalogue.find_with(config, name), alias.strategy) };
+        return Tier { weights: &alias.weights, ..found(catalogue.find_with(config, name), alias.strategy) };
     }
     let targets = catalogue.find_with(config, name);
     if !targets.is_empty() {
@@ -43,14 +50,16 @@ fn tier(near: Surface, name: &str, config: &Config, catalogue: &Catalogue) -> Ti
     }
     if name.contains(',') {
         let mut all: Vec<Target> = Vec::new();
-        for target in name.split(',').map(str::trim).flat_map(|part| tier(near, part, config, catalogue).targets) {
-            if !all.contains(&target) {
-                all.push(target);
+        for part in name.split(',').map(str::trim) {
+            for target in tier(near, part, config, catalogue).targets.iter() {
+                if !all.contains(target) {
+                    all.push(target.clone());
+                }
             }
         }
-        return found(all, config.route.strategy);
+        return found(all.into(), config.route.strategy);
     }
-    found(virtual_targets(near, name, config, catalogue), config.route.strategy)
+    found(virtual_targets(near, name, config, catalogue).into(), config.route.strategy)
 }
 
 /// OpenRouter's endings for "the cheapest" and "the fastest".

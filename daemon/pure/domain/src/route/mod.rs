@@ -104,14 +104,14 @@ pub fn choose(asked: &Asked<'_>) -> Result<Route, Refusal> {
 pub fn weigh(asked: &Asked<'_>) -> (Route, Option<Refusal>) {
     let mut route = Route::default();
     let Some(name) = asked.wish.models.first() else { return (route, Some(Refusal::NoModelNamed)) };
-    let tiers = candidates::tiers(asked.near, asked.wish, asked.config, asked.catalogue);
-    if tiers.is_empty() {
+    let mut is_known = false;
+    for tier in candidates::tiers(asked.near, asked.wish, asked.config, asked.catalogue) {
+        is_known = true;
+        add_legs(asked, &tier, &mut route);
+    }
+    if !is_known {
         let refusal = Refusal::UnknownModel { model: name.clone(), near: asked.catalogue.near(name) };
         return (route, Some(refusal));
-    }
-    for tier in &tiers {
-        let mut legs = legs(asked, tier, &mut route);
-        route.legs.append(&mut legs);
     }
     if route.legs.is_empty() {
         drop::last_resort(asked, &mut route);
@@ -125,8 +125,8 @@ pub fn weigh(asked: &Asked<'_>) -> (Route, Option<Refusal>) {
     (route, None)
 }
 
-/// The places of one tier that may answer, best first.
-fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
+/// Adds the places of one tier that may answer, best first.
+fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
     let hope = score::hope(asked, &tier.targets);
     let mut keyed = Vec::new();
@@ -135,7 +135,7 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     // A tier names each place once, so only those of earlier tiers may be known.
     let dropped_before = route.dropped.len();
     let mut upstreams = Upstreams { all: &asked.config.upstreams, next: 0 };
-    for (place, target) in (0_u64..).zip(&tier.targets) {
+    for (place, target) in (0_u64..).zip(tier.targets.iter()) {
         let is_known = |known: &Target| known == target;
         let mut dropped = route.dropped.iter().take(dropped_before);
         if route.legs.iter().any(|leg| is_known(&leg.target)) || dropped.any(|dropped| is_known(&dropped.target)) {
@@ -162,10 +162,9 @@ fn legs(asked: &Asked<'_>, tier: &Tier, route: &mut Route) -> Vec<Leg> {
     }
     keyed.sort_by_key(|(key, _)| *key);
     keyed.truncate(most);
-    keyed
-        .into_iter()
-        .map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy))
-        .collect()
+    let legs =
+        keyed.into_iter().map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy));
+    route.legs.extend(legs);
 }
 
 /// Finds upstreams by name. Targets come mostly in the order of the config, so the search begins behind the last one

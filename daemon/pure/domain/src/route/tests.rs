@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::catalogue::{Capabilities, Listings, ModelInfo, Price};
 use crate::config::Alias;
-use crate::dispatch::seed;
 use crate::health::Symptom;
 use crate::places::Running;
 use crate::reading::{InMemory, Others};
@@ -77,7 +76,7 @@ impl Fixture {
 
     /// Requests that are running there, each with this much work left.
     pub(crate) fn busy(mut self, place: &str, requests: u64, work_s: u64) -> Self {
-        let place = self.places.place_mut(&at(place), 1, true);
+        let place = self.places.place_mut(&at(place), true);
         let end = NOW + Duration::from_secs(work_s);
         place.running = (0..requests).map(|id| Running { id, first_token: NOW, end, ..Running::default() }).collect();
         self
@@ -90,8 +89,8 @@ impl Fixture {
 
     fn ill(mut self, place: &str, symptom: Symptom) -> Self {
         let target = at(place);
-        self.places.site_mut(&target.upstream, seed(&target.upstream, "")).health.failed(NOW, symptom, "why");
-        self.places.place_mut(&target, 1, true);
+        self.places.site_mut(&target.upstream).health.failed(NOW, symptom, "why");
+        self.places.place_mut(&target, true);
         self
     }
 
@@ -174,9 +173,9 @@ fn strategies_put_places_in_order() {
         (Strategy::Weighted, &[5, 1, 1], ["gpu/qwen", "cloud/qwen", "mac/qwen"]),
     ] {
         let mut house = Fixture::new(&["a"]).alias("a", &PLACES, strategy, weights).busy("gpu/qwen", 1, 15);
-        house.places.place_mut(&at("gpu/qwen"), 1, true).slots = Some(1);
-        house.places.place_mut(&at("gpu/qwen"), 1, true).served = 4;
-        house.places.place_mut(&at("mac/qwen"), 1, true).served = 3;
+        house.places.place_mut(&at("gpu/qwen"), true).slots = Some(1);
+        house.places.place_mut(&at("gpu/qwen"), true).served = 4;
+        house.places.place_mut(&at("mac/qwen"), true).served = 3;
         assert_eq!(house.order(), want, "{}", strategy.name());
     }
 }
@@ -190,17 +189,17 @@ fn a_model_in_memory_is_better_than_one_on_disk() {
     let house = house.busy("mac/qwen", 2, 60);
     house.places.place(&at("mac/qwen")).unwrap();
     let mut house = house;
-    house.places.place_mut(&at("mac/qwen"), 1, true).slots = Some(1);
+    house.places.place_mut(&at("mac/qwen"), true).slots = Some(1);
     assert_eq!(house.order(), ["cloud/qwen", "gpu/qwen", "mac/qwen"]);
 }
 
 #[test]
 fn foreign_load_and_heat_push_away() {
     let mut house = Fixture::new(&["qwen"]);
-    house.places.site_mut("gpu", 1).pressure = 60;
+    house.places.site_mut("gpu").pressure = 60;
     assert_eq!(house.order()[0], "mac/qwen");
-    house.places.site_mut("mac", 1).throttled = true;
-    house.places.site_mut("gpu", 1).pressure = 10;
+    house.places.site_mut("mac").throttled = true;
+    house.places.site_mut("gpu").pressure = 10;
     assert_eq!(house.order()[0], "gpu/qwen");
 }
 
@@ -214,7 +213,7 @@ fn a_warm_conversation_stays_and_a_long_wait_moves_it() {
     assert_eq!(house.route().legs[0].score.warm_tokens, 30_000);
     // Reading the prompt again takes 20 s; waiting takes 50.
     let mut house = house.busy("mac/qwen", 1, 50);
-    house.places.place_mut(&at("mac/qwen"), 1, true).slots = Some(1);
+    house.places.place_mut(&at("mac/qwen"), true).slots = Some(1);
     assert_eq!(house.order(), ["gpu/qwen", "mac/qwen"]);
 }
 
@@ -314,10 +313,10 @@ fn a_place_that_nobody_has_tried_is_tried() {
         total: Duration::from_secs(1),
         was_cold: false,
     };
-    let mac = house.places.place_mut(&at("mac/qwen"), 1, true);
+    let mac = house.places.place_mut(&at("mac/qwen"), true);
     (0..9).for_each(|_| mac.pace.note(&quick, crate::pace::Around::NOTHING));
     assert_eq!(house.order()[0], "gpu/qwen");
-    let gpu = house.places.place_mut(&at("gpu/qwen"), 1, true);
+    let gpu = house.places.place_mut(&at("gpu/qwen"), true);
     (0..2).for_each(|_| {
         gpu.pace.note(&crate::pace::Measured { total: Duration::from_secs(100), ..quick }, crate::pace::Around::NOTHING)
     });
@@ -332,11 +331,11 @@ fn heat_loss_and_others_make_a_place_later() {
     };
     let free = Fixture::new(&["qwen"]);
     let mut hot = Fixture::new(&["qwen"]);
-    hot.places.site_mut("gpu", 1).throttled = true;
+    hot.places.site_mut("gpu").throttled = true;
     let mut ailing = Fixture::new(&["qwen"]);
-    ailing.places.site_mut("gpu", 1).ailing = "has lost a card".to_owned();
+    ailing.places.site_mut("gpu").ailing = "has lost a card".to_owned();
     let mut shared = Fixture::new(&["qwen"]);
-    shared.places.place_mut(&at("gpu/qwen"), 1, true).told.others = Others { running: 3, waiting: 1 };
+    shared.places.place_mut(&at("gpu/qwen"), true).told.others = Others { running: 3, waiting: 1 };
     let cool = total(&free).total();
     for (house, case) in [(&hot, "heat"), (&ailing, "a lost card"), (&shared, "others")] {
         assert!(total(house).total() > cool, "{case}");
@@ -344,7 +343,7 @@ fn heat_loss_and_others_make_a_place_later() {
     }
     assert_eq!((total(&shared).running, total(&shared).others), (0, 4));
     assert!(total(&shared).wait > Duration::ZERO, "they queue there already");
-    hot.places.site_mut("gpu", 1).throttled = false;
+    hot.places.site_mut("gpu").throttled = false;
     assert_eq!((total(&hot), hot.order()[0].as_str()), (total(&free), "gpu/qwen"));
     let standing = ailing.places.standing("gpu", NOW);
     assert_eq!((standing.state, standing.cause), (crate::health::State::Degraded, "has lost a card"));
@@ -354,11 +353,11 @@ fn heat_loss_and_others_make_a_place_later() {
 fn a_model_that_is_being_loaded_is_there_sooner() {
     let mut house = Fixture::new(&["gpu/qwen"]);
     let load = |house: &Fixture| house.route().legs[0].score.load;
-    let place = house.places.place_mut(&at("gpu/qwen"), 1, true);
+    let place = house.places.place_mut(&at("gpu/qwen"), true);
     place.resident = Some(false);
     assert_eq!(load(&house), Duration::from_secs(10));
     let began = Moment::after_start(Duration::from_secs(96));
-    house.places.place_mut(&at("gpu/qwen"), 1, true).note_memory(InMemory::Loading, None, began);
+    house.places.place_mut(&at("gpu/qwen"), true).note_memory(InMemory::Loading, None, began);
     assert_eq!(load(&house), Duration::from_secs(6));
 }
 
