@@ -75,7 +75,8 @@ impl Console for House {
 
     fn places(&self) -> Places {
         let snapshot = self.live.now();
-        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, now))
+        let exported = self.live.exported();
+        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, &exported, now))
     }
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
 use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
+use domain::gpu::Press;
 use domain::health::Symptom;
 use domain::moment::Moment;
+use domain::reading::{Engine, Reading};
 use domain::refusal::Refusal;
 use domain::route::Route;
 use tokio::sync::{oneshot, watch};
@@ -177,10 +179,27 @@ impl Dispatcher {
         self.wake();
     }
 
-    /// How busy a machine's GPUs are with the work of others.
-    pub(crate) fn pressed(&self, upstream: &str, pressure: u8) {
+    /// What the cards of an upstream mean for it.
+    pub(crate) fn pressed(&self, upstream: &str, press: Press) {
         let mut state = self.lock();
-        state.dispatch.places.site_mut(upstream).pressure = pressure;
+        let site = state.dispatch.places.site_mut(upstream);
+        (site.pressure, site.throttled, site.ailing) = (press.pressure, press.throttled, press.ailing);
+    }
+
+    /// What an upstream told of itself when it was asked at `asked`. Gives whether it works for others, or loads a model.
+    pub(crate) fn told(self: &Arc<Self>, upstream: &str, engine: Engine, reading: &Reading, asked: Moment) -> bool {
+        let is_active = {
+            let mut state = self.lock();
+            let now = self.now();
+            state.dispatch.read(upstream, engine, reading, asked, now)
+        };
+        self.wake();
+        is_active
+    }
+
+    /// An upstream tells nothing of itself any more.
+    pub(crate) fn untold(&self, upstream: &str) {
+        self.lock().dispatch.unread(upstream);
     }
 
     /// Calls that an upstream works on.

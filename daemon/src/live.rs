@@ -1,5 +1,6 @@
 //! What is true now: one immutable snapshot that everyone reads and one task writes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -41,11 +42,15 @@ pub(crate) struct ConfigState {
     pub(crate) restart_needed: Vec<&'static str>,
 }
 
+/// Graphics cards of other machines as exporters tell them, by the upstream at which the exporter was named.
+pub(crate) type Exported = HashMap<String, Telemetry>;
+
 /// The current snapshot.
 pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
     config_state: ArcSwap<ConfigState>,
     telemetry: ArcSwap<Telemetry>,
+    exported: ArcSwap<Exported>,
     first_round: watch::Sender<bool>,
 }
 
@@ -56,6 +61,7 @@ impl Live {
             current: ArcSwap::from_pointee(snapshot),
             config_state: ArcSwap::default(),
             telemetry: ArcSwap::default(),
+            exported: ArcSwap::default(),
             first_round: watch::Sender::new(false),
         }
     }
@@ -76,6 +82,15 @@ impl Live {
 
     pub(crate) fn publish_telemetry(&self, telemetry: Telemetry) {
         self.telemetry.store(Arc::new(telemetry));
+    }
+
+    /// Graphics cards of other machines as last read.
+    pub(crate) fn exported(&self) -> Arc<Exported> {
+        self.exported.load_full()
+    }
+
+    pub(crate) fn publish_exported(&self, exported: Exported) {
+        self.exported.store(Arc::new(exported));
     }
 
     /// The snapshot to use from here on.

@@ -18,6 +18,7 @@ mod house;
 mod limits;
 mod observability;
 mod outcome;
+mod readings;
 mod real_model;
 mod real_traffic;
 mod reload;

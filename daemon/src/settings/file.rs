@@ -116,6 +116,8 @@ fn upstream(table: &mut Table<'_, '_>, dir: &Path) -> UpstreamDraft {
         local: table.take("local"),
         slots: table.take("slots"),
         one_model: table.take("one_model"),
+        gpu: table.take("gpu"),
+        gpu_metrics: table.take_text("gpu_metrics"),
     }
 }
 

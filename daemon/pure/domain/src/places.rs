@@ -248,7 +248,8 @@ impl Places {
 }
 
 /// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
-fn seed(upstream: &str, model: &str) -> u32 {
+#[must_use]
+pub fn seed(upstream: &str, model: &str) -> u32 {
     let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,6 +1,7 @@
 //! The configuration as it was written, before anybody looked at what it means.
 
 use crate::secret::Secret;
+use crate::upstream::CardName;
 
 /// The whole file. `None` and empty lists leave a value to its default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -106,6 +107,8 @@ pub struct UpstreamDraft {
     pub local: Option<bool>,
     pub slots: Option<u64>,
     pub one_model: Option<bool>,
+    pub gpu: Option<Vec<CardName>>,
+    pub gpu_metrics: Option<String>,
 }
 
 /// `[[alias]]`

@@ -8,22 +8,23 @@ use crate::reading::{Engine, InMemory, Load, Others, OursThen, Reading};
 
 impl Dispatch {
     /// An upstream told something of itself, when it was asked at `asked`. Those that wait may have their turn:
-    /// [`Dispatch::wake`].
-    pub fn read(&mut self, upstream: &str, engine: Engine, reading: &Reading, asked: Moment, now: Moment) {
+    /// [`Dispatch::wake`]. Gives whether it works for others, or loads a model, so that it should be asked again soon.
+    pub fn read(&mut self, upstream: &str, engine: Engine, reading: &Reading, asked: Moment, now: Moment) -> bool {
         self.places.site_mut(upstream).engine = Some(engine);
         let targets = self.targets_of(upstream);
         for load in &reading.loads {
             let own: Vec<&Target> = targets.iter().filter(|target| is_for(load, &reading.loads, target)).collect();
             note_load(&mut self.places, load, &own, asked);
         }
-        let Some(models) = &reading.models else { return };
-        for target in &targets {
+        for target in targets.iter().filter(|_| reading.models.is_some()) {
+            let models = reading.models.as_deref().unwrap_or_default();
             let told = models.iter().find(|state| state.model == target.model);
             let memory = told.map_or(InMemory::No, |state| state.memory);
             let Some(place) = self.places.known_mut(target) else { continue };
             let resident = place.note_memory(memory, told.and_then(|state| state.on_cpu_percent), now);
             self.resides(target, Some(resident));
         }
+        targets.iter().filter_map(|target| self.places.place(target)).any(|place| place.told.is_active())
     }
 
     /// An upstream tells nothing of itself any more.

@@ -40,6 +40,12 @@ const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 const ENDS_MAX: usize = 64;
 
 impl Told {
+    /// Whether it works for others, or loads the model.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.others.requests() > 0 || self.loading_since.is_some()
+    }
+
     /// A request of ours has ended there.
     pub(crate) fn note_end(&mut self, now: Moment) {
         if !self.is_counted {
