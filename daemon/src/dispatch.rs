@@ -188,18 +188,20 @@ impl Dispatcher {
 
     /// What an upstream told of itself when it was asked at `asked`. Gives whether it works for others, or loads a model.
     pub(crate) fn told(self: &Arc<Self>, upstream: &str, engine: Engine, reading: &Reading, asked: Moment) -> bool {
-        let is_active = {
+        let heard = {
             let mut state = self.lock();
             let now = self.now();
             state.dispatch.read(upstream, engine, reading, asked, now)
         };
+        self.metrics.others(upstream, heard.others);
         self.wake();
-        is_active
+        heard.is_active
     }
 
     /// An upstream tells nothing of itself any more.
     pub(crate) fn untold(&self, upstream: &str) {
         self.lock().dispatch.unread(upstream);
+        self.metrics.others(upstream, 0);
     }
 
     /// Calls that an upstream works on.

@@ -85,6 +85,7 @@ pub(crate) struct Metrics {
     reachable: Family<Place, Gauge>,
     attempts: Family<Upstream, Counter>,
     at_upstream: Family<Upstream, Gauge>,
+    others: Family<Upstream, Gauge>,
     memory: Gauge,
 }
 
@@ -125,6 +126,7 @@ impl Metrics {
             reachable: Family::default(),
             attempts: Family::default(),
             at_upstream: Family::default(),
+            others: Family::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
         };
@@ -155,6 +157,11 @@ impl Metrics {
         );
         registry.register("upstream_attempts", "Requests sent to the upstream", metrics.attempts.clone());
         registry.register("upstream_in_flight", "Requests that are at the upstream", metrics.at_upstream.clone());
+        registry.register(
+            "upstream_others",
+            "Requests of others that the upstream works on, as far as it tells",
+            metrics.others.clone(),
+        );
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
     }
@@ -189,10 +196,18 @@ impl Metrics {
         AtUpstream(gauge)
     }
 
-    /// Requests that are at the upstream, and all that ever were sent there.
+    /// Requests of others that the upstream says it works on.
+    pub(crate) fn others(&self, upstream: &str, running: u32) {
+        let labels = Upstream { upstream: upstream.to_owned() };
+        self.others.get_or_create(&labels).set(i64::from(running));
+    }
+
+    /// Requests that the upstream works on, of ours and as far as it tells of others, and all that we ever sent there.
+    /// Those of others that it tells take its slots: what it computes for them presses it no more than ours does.
     pub(crate) fn traffic(&self, upstream: &str) -> (u64, u64) {
         let labels = Upstream { upstream: upstream.to_owned() };
-        let in_flight = self.at_upstream.get(&labels).map_or(0, |gauge| gauge.get());
+        let at_it = |family: &Family<Upstream, Gauge>| family.get(&labels).map_or(0, |gauge| gauge.get());
+        let in_flight = at_it(&self.at_upstream) + at_it(&self.others);
         let begun = self.attempts.get(&labels).map_or(0, |counter| counter.get());
         (u64::try_from(in_flight).unwrap_or(0), begun)
     }

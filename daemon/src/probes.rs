@@ -152,7 +152,7 @@ impl Looked {
     }
 
     fn is_due(&self) -> bool {
-        let pause = if self.teller.tells_of_requests() { READ_EVERY } else { IDLE_EVERY };
+        let pause = if self.teller.is_eager() { READ_EVERY } else { IDLE_EVERY };
         self.misses > 0 || self.is_active || self.at.is_none_or(|at| at.elapsed() >= pause)
     }
 }

@@ -188,7 +188,8 @@ fn lm_studio_tells_memory_and_abilities() {
     fake.answer(Script::gated());
     let ours = daemon.open(&chat("fake-1", true));
     eventually("loaded", || place(&daemon)["resident"] == true);
-    assert_eq!(fake.asked("/health"), 0, "it would log an error for a path that it does not know");
+    // Only before its list was there. It logs an error for each path that it does not know.
+    assert!(fake.asked("/health") <= 1 && fake.asked("/api/v0/models") > 2);
     drop(ours);
 }
 

@@ -162,6 +162,31 @@ fn leaving_frees_its_slot() {
 }
 
 #[test]
+fn slots_that_others_use_are_known() {
+    let (model, daemon) = house();
+    let place = || send(daemon.console()[0], &Request::get("/api/v1/places")).json()["upstreams"][0].clone();
+    eventually("it tells its slots", || place()["models"][0]["slots"] == 2 && place()["engine"] == "llama.cpp");
+    assert_eq!(place()["models"][0]["others_running"], 0);
+    let mut body = Near::Chat.body(MODEL, true);
+    body["messages"] = json!([{"role": "user", "content": "Write a very long story about a dragon."}]);
+    body["max_tokens"] = json!(4000);
+    body["ignore_eos"] = json!(true);
+    // Somebody calls the server directly, and we do through the house.
+    let mut theirs = airlane_tests::client::open(model.address, &Near::Chat.request(&body));
+    let _ = theirs.until("\"content\"");
+    eventually("one of others", || place()["models"][0]["others_running"] == 1);
+    let mut ours = daemon.open(&Near::Chat.request(&body));
+    let _ = ours.until("\"content\"");
+    eventually("both slots work", || model.busy_slots() == 2);
+    let explained = send(daemon.console()[0], &Request::post("/api/v1/explain", &body)).json();
+    assert_eq!(explained["candidates"][0]["room"], false, "{explained:#}");
+    drop(theirs);
+    eventually("nobody else", || place()["models"][0]["others_running"] == 0);
+    assert_eq!(place()["models"][0]["running"], 1, "ours goes on");
+    drop(ours);
+}
+
+#[test]
 fn what_it_tells_of_itself_is_in_the_catalogue() {
     let (_model, daemon) = house();
     assert_eq!(models(&daemon), [MODEL]);

@@ -43,9 +43,10 @@ impl Teller {
         self.asks().filter(|_| self.not_before.is_none_or(|moment| now >= moment))
     }
 
-    /// Whether it tells of the requests that it works on.
-    pub(super) fn tells_of_requests(&self) -> bool {
-        self.engine.is_some() && self.asks().is_some_and(Question::is_about_requests)
+    /// Whether it should be asked soon: it tells of the requests that it works on, or there is a question left that it may
+    /// answer.
+    pub(super) fn is_eager(&self) -> bool {
+        self.asks().is_some_and(|question| question.is_about_requests() || self.told.is_none())
     }
 
     fn asks(&self) -> Option<Question> {
@@ -104,19 +105,21 @@ mod tests {
         let llama = Some(Some(Engine::LlamaCpp));
         assert_eq!(teller.question(None, now), None, "nothing is known of it");
         assert_eq!(teller.question(llama, now), Some(Question::Slots));
-        assert!(teller.tells_of_requests());
+        assert!(teller.is_eager());
         teller.note(Some(Err(Untold::Never)), now);
         assert_eq!(teller.question(llama, now), Some(Question::Metrics(Engine::LlamaCpp)));
         teller.note(Some(Err(Untold::Never)), now);
-        assert_eq!((teller.question(llama, now), teller.tells_of_requests()), (None, false));
+        assert_eq!((teller.question(llama, now), teller.is_eager()), (None, false));
         assert_eq!(teller.question(Some(Some(Engine::Ollama)), now), Some(Question::Ollama), "another server");
+        assert!(teller.is_eager(), "it has told nothing so far");
+        teller.note(Some(Ok(Engine::Ollama)), now);
+        assert!(!teller.is_eager(), "models come and go slowly");
     }
 
     #[test]
     fn who_does_not_say_what_it_is_is_asked_once() {
         let (mut teller, now) = (Teller::new(1), Instant::now());
         assert_eq!(teller.question(Some(None), now), Some(Question::Engine));
-        assert!(!teller.tells_of_requests());
         teller.note(Some(Err(Untold::Never)), now);
         assert_eq!(teller.question(Some(None), now), None);
         let mut teller = Teller::new(1);

@@ -27,6 +27,7 @@ use crate::surface::Surface;
 
 pub use look::Look;
 pub use outcome::Outcome;
+pub use reading::Heard;
 
 use fair::Shares;
 use swap::Wanted;

@@ -6,15 +6,25 @@ use crate::moment::Moment;
 use crate::places::Places;
 use crate::reading::{Engine, InMemory, Load, Others, OursThen, Reading};
 
+/// What a reading came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Requests of others that the server works on.
+    pub others: u32,
+    /// It works for others, or loads a model: it should be asked again soon.
+    pub is_active: bool,
+}
+
 impl Dispatch {
     /// An upstream told something of itself, when it was asked at `asked`. Those that wait may have their turn:
-    /// [`Dispatch::wake`]. Gives whether it works for others, or loads a model, so that it should be asked again soon.
-    pub fn read(&mut self, upstream: &str, engine: Engine, reading: &Reading, asked: Moment, now: Moment) -> bool {
+    /// [`Dispatch::wake`].
+    pub fn read(&mut self, upstream: &str, engine: Engine, reading: &Reading, asked: Moment, now: Moment) -> Heard {
         self.places.site_mut(upstream).engine = Some(engine);
         let targets = self.targets_of(upstream);
+        let mut others: u32 = 0;
         for load in &reading.loads {
             let own: Vec<&Target> = targets.iter().filter(|target| is_for(load, &reading.loads, target)).collect();
-            note_load(&mut self.places, load, &own, asked);
+            others = others.saturating_add(note_load(&mut self.places, load, &own, asked).running);
         }
         for target in targets.iter().filter(|_| reading.models.is_some()) {
             let models = reading.models.as_deref().unwrap_or_default();
@@ -24,7 +34,8 @@ impl Dispatch {
             let resident = place.note_memory(memory, told.and_then(|state| state.on_cpu_percent), now);
             self.resides(target, Some(resident));
         }
-        targets.iter().filter_map(|target| self.places.place(target)).any(|place| place.told.is_active())
+        let mut places = targets.iter().filter_map(|target| self.places.place(target));
+        Heard { others, is_active: places.any(|place| place.told.is_active()) }
     }
 
     /// An upstream tells nothing of itself any more.
@@ -45,7 +56,8 @@ fn is_for(load: &Load, all: &[Load], target: &Target) -> bool {
     load.model.as_ref().is_none_or(|model| *model == target.model) || all.len() == 1
 }
 
-fn note_load(places: &mut Places, load: &Load, targets: &[&Target], asked: Moment) {
+/// Gives what of the load is not ours.
+fn note_load(places: &mut Places, load: &Load, targets: &[&Target], asked: Moment) -> Others {
     let mut ours = OursThen::default();
     let mut before = Others::default();
     for target in targets {
@@ -60,6 +72,7 @@ fn note_load(places: &mut Places, load: &Load, targets: &[&Target], asked: Momen
         let Some(place) = places.known_mut(target) else { continue };
         place.note_load(load, others);
     }
+    others
 }
 
 #[cfg(test)]
@@ -100,7 +113,8 @@ mod tests {
         let mut dispatch = dispatch(&["m"]);
         let running = Running { began: at(0), ..Running::default() };
         dispatch.places.place_mut(&Target::new("box", "m"), true).running = vec![running];
-        dispatch.read("box", Engine::LlamaCpp, &told(vec![load(None, 3)]), at(2_000), at(2_010));
+        let heard = dispatch.read("box", Engine::LlamaCpp, &told(vec![load(None, 3)]), at(2_000), at(2_010));
+        assert_eq!(heard, Heard { others: 2, is_active: true });
         let seen = place(&dispatch, "m");
         assert_eq!((seen.told.others, seen.slots), (Others { running: 2, waiting: 0 }, Some(4)));
         let other = dispatch.places.place(&Target::new("other", "m")).expect("a place");
@@ -126,7 +140,8 @@ mod tests {
         let state = |model: &str, memory| ModelState { model: model.to_owned(), memory, on_cpu_percent: None };
         let models = vec![state("a", InMemory::Yes), state("b", InMemory::Loading)];
         let reading = Reading { models: Some(models), ..Reading::default() };
-        dispatch.read("box", Engine::LlamaSwap, &reading, at(0), at(10));
+        let heard = dispatch.read("box", Engine::LlamaSwap, &reading, at(0), at(10));
+        assert_eq!(heard, Heard { others: 0, is_active: true });
         let resident = |dispatch: &Dispatch| ["a", "b", "c"].map(|model| place(dispatch, model).resident);
         assert_eq!(resident(&dispatch), [Some(true), Some(false), Some(false)]);
         assert_eq!(place(&dispatch, "b").told.loading_since, Some(at(10)));
