@@ -75,8 +75,8 @@ impl Console for House {
 
     fn places(&self) -> Places {
         let snapshot = self.live.now();
-        let exported = self.live.exported();
-        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, &exported, now))
+        let nodes = self.live.nodes();
+        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, &nodes, now))
     }
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {

@@ -38,7 +38,10 @@ impl Clock for SystemClock {
     fn unique(&self) -> String {
         // An odd step visits every number once; a large one makes neighbours look different.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        format!("{:08x}{:016x}", self.run, self.next.fetch_add(STEP, Ordering::Relaxed))
+        let next = self.next.fetch_add(STEP, Ordering::Relaxed);
+        let [run, next] = [u128::from(self.run) << 64, u128::from(next)];
+        let digit = |place: u32| char::from_digit(((run | next) >> (4 * place) & 0xf) as u32, 16);
+        (0..24).rev().filter_map(digit).collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is true now: one immutable snapshot that everyone reads and one task writes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use domain::catalogue::Catalogue;
 use domain::config::Config;
+use domain::node::{Node, Nodes, Origin};
 use domain::telemetry::Telemetry;
 use tokio::sync::watch;
 
@@ -42,15 +42,11 @@ pub(crate) struct ConfigState {
     pub(crate) restart_needed: Vec<&'static str>,
 }
 
-/// Graphics cards of other machines as exporters tell them, by the upstream at which the exporter was named.
-pub(crate) type Exported = HashMap<String, Telemetry>;
-
 /// The current snapshot.
 pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
     config_state: ArcSwap<ConfigState>,
-    telemetry: ArcSwap<Telemetry>,
-    exported: ArcSwap<Exported>,
+    nodes: ArcSwap<Nodes>,
     first_round: watch::Sender<bool>,
 }
 
@@ -60,8 +56,7 @@ impl Live {
         Self {
             current: ArcSwap::from_pointee(snapshot),
             config_state: ArcSwap::default(),
-            telemetry: ArcSwap::default(),
-            exported: ArcSwap::default(),
+            nodes: ArcSwap::default(),
             first_round: watch::Sender::new(false),
         }
     }
@@ -75,22 +70,23 @@ impl Live {
         self.config_state.store(Arc::new(state));
     }
 
-    /// Graphics cards and machine as last read.
+    /// All machines with graphics cards, this one first.
+    pub(crate) fn nodes(&self) -> Arc<Nodes> {
+        self.nodes.load_full()
+    }
+
+    /// Puts these in the place of all nodes of that origin; each origin has one author.
+    pub(crate) fn publish_nodes(&self, origin: Origin, nodes: &[Node]) {
+        self.nodes.rcu(|known| known.with(origin, nodes.to_vec()));
+    }
+
+    /// Graphics cards of this machine and itself as last read.
     pub(crate) fn telemetry(&self) -> Arc<Telemetry> {
-        self.telemetry.load_full()
+        self.nodes.load().here()
     }
 
     pub(crate) fn publish_telemetry(&self, telemetry: Telemetry) {
-        self.telemetry.store(Arc::new(telemetry));
-    }
-
-    /// Graphics cards of other machines as last read.
-    pub(crate) fn exported(&self) -> Arc<Exported> {
-        self.exported.load_full()
-    }
-
-    pub(crate) fn publish_exported(&self, exported: Exported) {
-        self.exported.store(Arc::new(exported));
+        self.publish_nodes(Origin::Here, &[Node::here(Arc::new(telemetry))]);
     }
 
     /// The snapshot to use from here on.

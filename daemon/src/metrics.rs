@@ -3,6 +3,7 @@
 mod gpu;
 mod place;
 mod state;
+mod traffic;
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use place::Places;
+use traffic::Traffic;
+
+pub(crate) use traffic::AtUpstream;
 
 /// Where a request went and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,11 +38,6 @@ struct Outcome {
 struct Place {
     upstream: String,
     model: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Upstream {
-    upstream: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,9 +82,7 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge<i64, AtomicI64>,
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
-    attempts: Family<Upstream, Counter>,
-    at_upstream: Family<Upstream, Gauge>,
-    others: Family<Upstream, Gauge>,
+    traffic: Traffic,
     memory: Gauge,
 }
 
@@ -124,9 +121,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             reachable: Family::default(),
-            attempts: Family::default(),
-            at_upstream: Family::default(),
-            others: Family::default(),
+            traffic: Traffic::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
         };
@@ -155,13 +150,7 @@ impl Metrics {
             "1 if the upstream answered when last asked",
             metrics.reachable.clone(),
         );
-        registry.register("upstream_attempts", "Requests sent to the upstream", metrics.attempts.clone());
-        registry.register("upstream_in_flight", "Requests that are at the upstream", metrics.at_upstream.clone());
-        registry.register(
-            "upstream_others",
-            "Requests of others that the upstream works on, as far as it tells",
-            metrics.others.clone(),
-        );
+        metrics.traffic.register(registry);
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
     }
@@ -189,27 +178,18 @@ impl Metrics {
 
     /// Counts a request at an upstream as long as the answer lives.
     pub(crate) fn at_upstream(&self, upstream: &str) -> AtUpstream {
-        let labels = Upstream { upstream: upstream.to_owned() };
-        self.attempts.get_or_create(&labels).inc();
-        let gauge = self.at_upstream.get_or_create_owned(&labels);
-        gauge.inc();
-        AtUpstream(gauge)
+        self.traffic.begins(upstream)
     }
 
     /// Requests of others that the upstream says it works on.
     pub(crate) fn others(&self, upstream: &str, running: u32) {
-        let labels = Upstream { upstream: upstream.to_owned() };
-        self.others.get_or_create(&labels).set(i64::from(running));
+        self.traffic.note_others(upstream, running);
     }
 
     /// Requests that the upstream works on, of ours and as far as it tells of others, and all that we ever sent there.
     /// Those of others that it tells take its slots: what it computes for them presses it no more than ours does.
     pub(crate) fn traffic(&self, upstream: &str) -> (u64, u64) {
-        let labels = Upstream { upstream: upstream.to_owned() };
-        let at_it = |family: &Family<Upstream, Gauge>| family.get(&labels).map_or(0, |gauge| gauge.get());
-        let in_flight = at_it(&self.at_upstream) + at_it(&self.others);
-        let begun = self.attempts.get(&labels).map_or(0, |counter| counter.get());
-        (u64::try_from(in_flight).unwrap_or(0), begun)
+        self.traffic.of(upstream)
     }
 
     /// Everything in the text format, with how each upstream does.
@@ -226,15 +206,6 @@ impl Metrics {
             .and_then(|()| encode_registry(&mut out, &upstreams))
             .and_then(|()| encode_eof(&mut out));
         out
-    }
-}
-
-/// A request that is at an upstream.
-pub(crate) struct AtUpstream(Gauge);
-
-impl Drop for AtUpstream {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use airlane_tests::client::{Request, send};
+use airlane_tests::client::{Exchange, Request, send};
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::programs::{prepared, repository};
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ fn slots_that_others_use_are_known() {
     body["max_tokens"] = json!(4000);
     body["ignore_eos"] = json!(true);
     // Somebody calls the server directly, and we do through the house.
-    let mut theirs = airlane_tests::client::open(model.address, &Near::Chat.request(&body));
+    let mut theirs = Exchange::start(model.address, &Near::Chat.request(&body));
     let _ = theirs.until("\"content\"");
     eventually("one of others", || place()["models"][0]["others_running"] == 1);
     let mut ours = daemon.open(&Near::Chat.request(&body));

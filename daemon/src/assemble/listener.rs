@@ -26,7 +26,7 @@ pub(super) fn accepted(connection: &dyn Any, data: &mut Extensions, client_timeo
     // The kernel ends the connection of a client that no longer reads: we then see it gone like any other.
     let _ = options.set_tcp_user_timeout(Some(client_timeout));
     if let (Ok(peer), Ok(local)) = (socket.peer_addr(), socket.local_addr()) {
-        data.insert(Peer { peer, local });
+        data.insert(Peer::new(peer, local));
     }
 }
 

@@ -73,7 +73,7 @@ impl Daemon {
     }
 
     async fn of_console(&self, path: &str, body: Option<Bytes>) -> anyhow::Result<Option<Bytes>> {
-        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), ..Outbound::default() };
+        let outbound = || Outbound { path, body: body.clone(), ..Outbound::default() };
         let mut reply = match self.clients.call(&self.console, outbound).await {
             Err(CallError { fault: Fault::Status { status: 404, .. }, .. }) if self.is_guessed => return Ok(None),
             answered => answered.map_err(|error| said(&self.console, error.fault))?,
@@ -99,7 +99,7 @@ impl Daemon {
     }
 
     async fn call(&self, upstream: &Upstream, path: &str, body: Option<Bytes>, stream: bool) -> anyhow::Result<Reply> {
-        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), stream, ..Outbound::default() };
+        let outbound = || Outbound { path, body: body.clone(), stream, ..Outbound::default() };
         self.clients.call(upstream, outbound).await.map_err(|error: CallError| said(upstream, error.fault))
     }
 }

@@ -18,7 +18,7 @@ use crate::live::Snapshot;
 /// The body is not what the surface wants.
 pub(super) fn decide(dispatcher: &Dispatcher, snapshot: &Snapshot, question: &Question) -> Result<Decision, String> {
     let ask = Ask::read(question.surface, &question.body).map_err(|malformed| malformed.to_string())?;
-    let mut wish = ask.wish.clone();
+    let mut wish = (*ask.wish).clone();
     wish.provider.keep_known(&snapshot.config);
     let mut entry = Entry {
         near: ask.near,

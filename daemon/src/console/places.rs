@@ -1,15 +1,15 @@
 //! The places in the words of the console.
 
-use crate::live::Exported;
 use domain::catalogue::Target;
 use domain::config::Config;
 use domain::dispatch::Dispatch;
 use domain::moment::Moment;
+use domain::node::{Node, Nodes, Origin};
 use domain::places::Place;
 use webui::{HealthRow, PlaceRow, Places, SiteRow};
 
 /// How each upstream and each of its models does.
-pub(super) fn all(config: &Config, dispatch: &Dispatch, exported: &Exported, now: Moment) -> Places {
+pub(super) fn all(config: &Config, dispatch: &Dispatch, nodes: &Nodes, now: Moment) -> Places {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let queues = dispatch.queues();
     let upstreams = config.upstreams.iter().map(|upstream| {
@@ -26,11 +26,16 @@ pub(super) fn all(config: &Config, dispatch: &Dispatch, exported: &Exported, now
             engine: site.and_then(|site| site.engine).map(|engine| engine.name().to_owned()),
             pressure_percent: site.map_or(0, |site| site.pressure),
             throttled: site.is_some_and(|site| site.throttled),
-            gpus: exported.get(&upstream.name).map(|telemetry| telemetry.gpus.clone()),
+            gpus: exporter(nodes, &upstream.name).map(|node| node.telemetry.gpus.clone()),
             models,
         }
     });
     Places { running: count(dispatch.running()), waiting: count(dispatch.waiting()), upstreams: upstreams.collect() }
+}
+
+/// The machine whose exporter was named at this upstream.
+fn exporter<'n>(nodes: &'n Nodes, upstream: &str) -> Option<&'n Node> {
+    nodes.named(upstream).filter(|node| node.origin == Origin::Exporter)
 }
 
 fn row(target: &Target, place: &Place, waiting: Option<&usize>, now: Moment) -> PlaceRow {

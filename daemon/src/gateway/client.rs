@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use domain::config::Config;
 use domain::lane::Lane;
 
@@ -19,23 +20,24 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn of(request: &HttpRequest, config: &Config) -> Self {
-        let address = request.conn_data::<Peer>().map(|peer| peer.peer.ip().to_canonical().to_string());
         let lane = if config.route.client_lanes { lane(request) } else { None };
         Self {
             forwarded: Forwarded::of(request),
             lane: lane.unwrap_or_default(),
-            name: address.unwrap_or_default().into(),
+            name: request.conn_data::<Peer>().map_or_else(|| "".into(), |peer| peer.name.clone()),
         }
     }
 }
 
 /// The lane that the client asks for, in our own words or in those of RFC 9218.
 fn lane(request: &HttpRequest) -> Option<Lane> {
-    let header = |name: &str| request.headers().get(name)?.to_str().ok();
-    if let Some(lane) = header("x-airlane-lane").and_then(|name| Lane::of_name(name.trim())) {
+    static LANE: HeaderName = HeaderName::from_static("x-airlane-lane");
+    static PRIORITY: HeaderName = HeaderName::from_static("priority");
+    let header = |name: &HeaderName| request.headers().get(name)?.to_str().ok();
+    if let Some(lane) = header(&LANE).and_then(|name| Lane::of_name(name.trim())) {
         return Some(lane);
     }
-    header("priority").and_then(urgency).map(Lane::of_urgency)
+    header(&PRIORITY).and_then(urgency).map(Lane::of_urgency)
 }
 
 /// The member `u` of a `Priority` header (a dictionary of RFC 9651), from 0 to 7.

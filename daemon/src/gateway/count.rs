@@ -6,6 +6,7 @@ use domain::dispatch::Outcome;
 use wire::anthropic::count_tokens;
 
 use super::answer_error::ServeError;
+use super::headers::headers;
 use super::job::Job;
 use super::serve;
 
@@ -31,7 +32,7 @@ pub(super) async fn tokens(job: &mut Job) -> Result<HttpResponse, ServeError> {
         None => {
             let tokens = count_tokens::estimate(&job.ask.chat()?);
             let mut response = HttpResponse::Ok();
-            serve::headers(&mut response, job, None);
+            headers(&mut response, job, None);
             response.insert_header((CONTENT_TYPE, "application/json"));
             response.insert_header((ESTIMATED, "true"));
             Ok(response.body(count_tokens::encode_reply(tokens)))

@@ -1,18 +1,30 @@
 //! Headers that go on from the client to the upstream, and what identifies a request.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap as ClientHeaders;
+use actix_web::http::header::{HeaderMap as ClientHeaders, HeaderName as ClientHeaderName};
 use domain::surface::Dialect;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Gateway;
+
+/// The name of a request, for clients.
+pub(super) static X_REQUEST_ID: ClientHeaderName = ClientHeaderName::from_static("x-request-id");
+static FAR_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+static TRACING: [(ClientHeaderName, HeaderName); 2] = [both("traceparent"), both("tracestate")];
+static ANTHROPIC: [(ClientHeaderName, HeaderName); 2] = [both("anthropic-version"), both("anthropic-beta")];
+
+/// A header in the types of the server's crate and of the client's.
+const fn both(name: &'static str) -> (ClientHeaderName, HeaderName) {
+    (ClientHeaderName::from_static(name), HeaderName::from_static(name))
+}
 
 /// Longest request id taken over from a client.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// The client's own id for its request if it is sane: printable, short, nothing that breaks a log line.
 fn request_id(headers: &ClientHeaders) -> Option<String> {
-    let text = headers.get("x-request-id")?.to_str().ok()?;
+    let text = headers.get(&X_REQUEST_ID)?.to_str().ok()?;
     let is_sane = !text.is_empty()
         && text.len() <= REQUEST_ID_CHARS_MAX
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte));
@@ -38,22 +50,18 @@ pub(super) struct Forwarded {
 
 impl Forwarded {
     pub(super) fn of(request: &HttpRequest) -> Self {
-        let taken = |names: [&'static str; 2]| {
+        let taken = |names: &[(ClientHeaderName, HeaderName)]| {
             let mut taken = Vec::new();
-            for name in names {
-                for value in request.headers().get_all(name) {
+            for (near, far) in names {
+                for value in request.headers().get_all(near) {
                     if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-                        taken.push((HeaderName::from_static(name), value));
+                        taken.push((far.clone(), value));
                     }
                 }
             }
             taken
         };
-        Self {
-            tracing: taken(["traceparent", "tracestate"]),
-            anthropic: taken(["anthropic-version", "anthropic-beta"]),
-            beta: request.query_string() == "beta=true",
-        }
+        Self { tracing: taken(&TRACING), anthropic: taken(&ANTHROPIC), beta: request.query_string() == "beta=true" }
     }
 
     /// The headers for an upstream.
@@ -65,7 +73,7 @@ impl Forwarded {
             out.append(name.clone(), value.clone());
         }
         if let Ok(value) = HeaderValue::from_str(request_id) {
-            out.insert(HeaderName::from_static("x-request-id"), value);
+            out.insert(FAR_REQUEST_ID.clone(), value);
         }
         out
     }

@@ -1,6 +1,7 @@
 //! Who may come in: looked at before anything of a request is read.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, ORIGIN};
@@ -9,10 +10,18 @@ use domain::config::Endpoint;
 use domain::refusal::Refusal;
 
 /// The two ends of a client's connection, noted when it was accepted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    local: SocketAddr,
+    /// The client's address, as the name among whom the house shares fairly.
+    pub(super) name: Arc<str>,
+}
+
+impl Peer {
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { peer, local, name: peer.ip().to_canonical().to_string().into() }
+    }
 }
 
 /// Longest part of a foreign host name or origin that is repeated to the client.

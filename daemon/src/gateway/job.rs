@@ -5,8 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use domain::catalogue::Target;
 use domain::context;
 use domain::dispatch::{Entry, Outcome};
 use domain::pace::Measured;
@@ -31,7 +29,7 @@ pub(super) struct Job {
     pub(super) gateway: Rc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
     forwarded: Forwarded,
-    pub(super) request_id: String,
+    pub(super) request_id: Rc<str>,
     pub(super) ask: Ask,
     pub(super) settlement: Settlement,
     /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
@@ -66,8 +64,8 @@ impl Job {
         gateway: Rc<Gateway>,
         snapshot: Arc<Snapshot>,
         client: Client,
-        request_id: String,
-        ask: Ask,
+        request_id: Rc<str>,
+        mut ask: Ask,
         settlement: Settlement,
     ) -> Self {
         let context = ReplyContext {
@@ -76,11 +74,10 @@ impl Job {
             created_ms: gateway.clock.unix_ms(),
             include_usage: ask.include_usage,
         };
-        let mut wish = ask.wish.clone();
-        wish.provider.keep_known(&snapshot.config);
+        Arc::make_mut(&mut ask.wish).provider.keep_known(&snapshot.config);
         let entry = Entry {
             near: ask.near,
-            wish: Arc::new(wish),
+            wish: ask.wish.clone(),
             lane: client.lane,
             client: client.name,
             since: gateway.dispatcher.now(),
@@ -210,9 +207,9 @@ impl Job {
         let leg = &slot.grant().leg;
         self.settlement.attempts += 1;
         self.settlement.phase = Phase::Calling;
-        self.settlement.goes_to(&leg.target.upstream);
-        self.settlement.model = self.label(&leg.target);
         let snapshot = self.snapshot.clone();
+        // Metrics name only models that are known, so that clients cannot make up labels.
+        self.settlement.goes_to(&leg.target, snapshot.catalogue.info(&leg.target).is_some());
         let Some(upstream) = snapshot.config.upstream(&leg.target.upstream) else {
             let refusal = Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
             return Err(refusal.into());
@@ -226,13 +223,10 @@ impl Job {
         {
             body = wire::ollama::with_context(body, tokens);
         }
-        let mut path = leg.far.path().to_owned();
-        if upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta {
-            path.push_str("?beta=true");
-        }
-        let body = Bytes::from(body);
+        let is_beta = upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta;
+        let path = if is_beta { &format!("{}?beta=true", leg.far.path()) } else { leg.far.path() };
         let outbound = || Outbound {
-            path: path.clone(),
+            path,
             body: Some(body.clone()),
             headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
             stream: self.ask.stream,
@@ -259,11 +253,6 @@ impl Job {
                 return;
             }
         }
-    }
-
-    /// Metrics name only models that are known, so that clients cannot make up labels.
-    fn label(&self, target: &Target) -> String {
-        if self.snapshot.catalogue.info(target).is_some() { target.model.clone() } else { "other".to_owned() }
     }
 
     /// The reason for which the last upstream failed.

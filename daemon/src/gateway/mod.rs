@@ -6,6 +6,7 @@ mod client;
 mod count;
 mod forward;
 mod guard;
+mod headers;
 mod job;
 mod ops;
 mod preload;

@@ -24,7 +24,7 @@ const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What is known of a stream before its upstream is.
 pub(super) struct Signs {
     pub(super) dialect: Dialect,
-    pub(super) request_id: String,
+    pub(super) request_id: Rc<str>,
     pub(super) heartbeat_every: Duration,
     /// Writes signs of life and errors while there is no upstream.
     idle: Transcoder,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use domain::config::Config;
 use domain::refusal::Refusal;
 use domain::surface::{Dialect, Surface};
@@ -15,6 +15,7 @@ use wire::exchange::{Ask, answer};
 
 use super::answer_error::{ServeError, respond};
 use super::client::Client;
+use super::headers::{X_ACCEL_BUFFERING, headers};
 use super::job::{Job, Live};
 use super::settle::Settlement;
 use super::{Gateway, count, forward, guard, preload, read, relay};
@@ -32,9 +33,9 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let Some(gateway) = request.app_data::<Rc<Gateway>>().cloned() else {
         return HttpResponse::InternalServerError().finish();
     };
-    let request_id = forward::request_id_or_new(request.headers(), &gateway);
+    let request_id: Rc<str> = forward::request_id_or_new(request.headers(), &gateway).into();
     let snapshot = gateway.live.now();
-    let mut settlement = Settlement::new(gateway.metrics.clone(), &request_id, surface, started);
+    let mut settlement = Settlement::new(gateway.metrics.clone(), request_id.clone(), surface, started);
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
@@ -112,7 +113,7 @@ pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<HttpRe
     job.settlement.usage = answered.usage;
     let mut response = HttpResponse::Ok();
     headers(&mut response, job, Some(live));
-    response.insert_header((CONTENT_TYPE, "application/json"));
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     Ok(response.body(answered.body))
 }
 
@@ -143,44 +144,19 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
             relay::First::Begun(Box::new((job, live)))
         }
         None => {
-            response.insert_header(("x-request-id", signs.request_id.as_str()));
+            response.insert_header((forward::X_REQUEST_ID.clone(), &*signs.request_id));
             relay::First::Waiting(beginning)
         }
     };
     response.insert_header((
         CONTENT_TYPE,
-        match signs.dialect {
+        HeaderValue::from_static(match signs.dialect {
             Dialect::Ollama => "application/x-ndjson",
             Dialect::Openai | Dialect::Anthropic => "text/event-stream; charset=utf-8",
-        },
+        }),
     ));
-    response.insert_header((CACHE_CONTROL, "no-cache"));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     // nginx in front of us would collect the stream otherwise.
-    response.insert_header(("x-accel-buffering", "no"));
+    response.insert_header((X_ACCEL_BUFFERING.clone(), HeaderValue::from_static("no")));
     Ok(response.streaming(relay::relay(first, signs)))
-}
-
-/// The headers that every answer has.
-pub(super) fn headers(response: &mut HttpResponseBuilder, job: &Job, live: Option<&Live>) {
-    response.insert_header(("x-request-id", job.request_id.as_str()));
-    if let Some(live) = live {
-        let target = &live.leg().target;
-        for (name, text) in [("x-airlane-upstream", &target.upstream), ("x-airlane-model", &target.model)] {
-            // A model's name may hold letters that no header can.
-            if let Ok(value) = HeaderValue::from_str(text) {
-                response.insert_header((name, value));
-            }
-        }
-    }
-    if let Some(live) = live {
-        response.insert_header(("x-airlane-reason", live.leg().reason().to_string()));
-        response.insert_header(("x-airlane-attempts", job.settlement.attempts.to_string()));
-        response.insert_header(("x-airlane-queue-ms", job.settlement.queued.as_millis().to_string()));
-    }
-    let queued = job.settlement.queued;
-    let upstream = job.settlement.elapsed().saturating_sub(queued);
-    // Milliseconds with one decimal, without the cost of writing floats.
-    let (queued, upstream) = (queued.as_micros() / 100, upstream.as_micros() / 100);
-    let timing = format!("queue;dur={}.{}, upstream;dur={}.{}", queued / 10, queued % 10, upstream / 10, upstream % 10);
-    response.insert_header(("server-timing", timing));
 }

@@ -1,8 +1,10 @@
 //! The end of every request, also of one whose client left: counted and logged exactly once, on drop.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::catalogue::Target;
 use domain::surface::Surface;
 use domain::usage::Usage;
 use tracing::info;
@@ -36,17 +38,17 @@ impl Phase {
 /// What is known of a request so far. Dropping it settles.
 pub(super) struct Settlement {
     metrics: Arc<Metrics>,
-    request_id: String,
+    request_id: Rc<str>,
     surface: Surface,
     pub(super) stream: bool,
     started: Instant,
     pub(super) phase: Phase,
     pub(super) attempts: u32,
     /// Where it went last.
-    pub(super) upstream: String,
+    target: Option<Target>,
+    /// The catalogue knows the model.
+    is_listed: bool,
     at_upstream: Option<AtUpstream>,
-    /// The upstream's model, or `other` when the catalogue does not know it.
-    pub(super) model: String,
     pub(super) queued: Duration,
     pub(super) usage: Usage,
     pub(super) first_piece: Option<Instant>,
@@ -56,18 +58,18 @@ pub(super) struct Settlement {
 }
 
 impl Settlement {
-    pub(super) fn new(metrics: Arc<Metrics>, request_id: &str, surface: Surface, started: Instant) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, request_id: Rc<str>, surface: Surface, started: Instant) -> Self {
         Self {
             metrics,
-            request_id: request_id.to_owned(),
+            request_id,
             surface,
             stream: false,
             started,
             phase: Phase::Queued,
             attempts: 0,
-            upstream: String::new(),
+            target: None,
+            is_listed: false,
             at_upstream: None,
-            model: String::new(),
             queued: Duration::ZERO,
             usage: Usage::default(),
             first_piece: None,
@@ -82,10 +84,19 @@ impl Settlement {
         self.started.elapsed()
     }
 
-    /// It goes to this upstream, and is there until it goes to another or ends.
-    pub(super) fn goes_to(&mut self, upstream: &str) {
-        upstream.clone_into(&mut self.upstream);
-        self.at_upstream = Some(self.metrics.at_upstream(upstream));
+    /// It goes there, and stays until it goes elsewhere or ends. A model that is not `listed` is counted as `other`.
+    pub(super) fn goes_to(&mut self, target: &Target, listed: bool) {
+        (self.target, self.is_listed) = (Some(target.clone()), listed);
+        self.at_upstream = Some(self.metrics.at_upstream(&target.upstream));
+    }
+
+    /// Upstream and model, as they are counted.
+    fn labels(&self) -> (&str, &str) {
+        match &self.target {
+            Some(target) if self.is_listed => (&target.upstream, &target.model),
+            Some(target) => (&target.upstream, "other"),
+            None => ("", ""),
+        }
     }
 
     /// Visible pieces went to the client.
@@ -127,12 +138,13 @@ impl Drop for Settlement {
         if self.outcome.is_none() {
             self.metrics.cancelled(self.phase.name());
         }
+        let (upstream, model) = self.labels();
         let total = self.elapsed();
         let first_token = self.first_piece.map(|first| first.duration_since(self.started));
         self.metrics.ended(&Ended {
             surface: self.surface.path(),
-            upstream: &self.upstream,
-            model: &self.model,
+            upstream,
+            model,
             outcome,
             total,
             first_token,
@@ -143,8 +155,8 @@ impl Drop for Settlement {
             request.id = %self.request_id,
             path = self.surface.path(),
             stream = self.stream,
-            upstream = %self.upstream,
-            model = %self.model,
+            upstream,
+            model,
             outcome,
             phase = self.phase.name(),
             attempts = self.attempts,

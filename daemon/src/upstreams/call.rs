@@ -22,9 +22,9 @@ use super::loopback;
 
 /// What an upstream is sent.
 #[derive(Debug, Default)]
-pub(crate) struct Outbound {
+pub(crate) struct Outbound<'a> {
     /// The dialect's own path, like `/v1/chat/completions`, with a query if there is one.
-    pub(crate) path: String,
+    pub(crate) path: &'a str,
     /// JSON; `None` makes it a GET.
     pub(crate) body: Option<Bytes>,
     /// The client's headers that go on to the upstream.
@@ -212,7 +212,11 @@ impl Clients {
     ///
     /// # Errors
     /// Everything but a status of 2xx with a body that can be read.
-    pub(crate) async fn call(&self, upstream: &Upstream, outbound: impl Fn() -> Outbound) -> Result<Reply, CallError> {
+    pub(crate) async fn call<'a>(
+        &self,
+        upstream: &Upstream,
+        outbound: impl Fn() -> Outbound<'a>,
+    ) -> Result<Reply, CallError> {
         let first = self.call_via(Via::Kept, upstream, outbound()).await;
         match first {
             // The server saw nothing of it, or closed without a word: on a fresh connection it counts.
@@ -225,7 +229,7 @@ impl Clients {
         })
     }
 
-    async fn call_via(&self, via: Via, upstream: &Upstream, outbound: Outbound) -> Result<Reply, Failed> {
+    async fn call_via(&self, via: Via, upstream: &Upstream, outbound: Outbound<'_>) -> Result<Reply, Failed> {
         let fail = |fault| Failed::Call(Box::new(CallError::new(upstream, fault)));
         if upstream.kind == UpstreamKind::Loopback {
             return loopback::call(upstream, &outbound).map_err(fail);
@@ -253,11 +257,11 @@ impl Clients {
     }
 }
 
-fn request(upstream: &Upstream, outbound: Outbound) -> Result<Request<Full<Bytes>>, String> {
+fn request(upstream: &Upstream, outbound: Outbound<'_>) -> Result<Request<Full<Bytes>>, String> {
     let method = if outbound.body.is_some() { Method::POST } else { Method::GET };
     let mut request = Request::builder()
         .method(method)
-        .uri(upstream.path_and_query(&outbound.path))
+        .uri(upstream.path_and_query(outbound.path))
         .body(Full::new(outbound.body.unwrap_or_default()))
         .map_err(|error| format!("its address makes no request: {error}"))?;
     let headers = request.headers_mut();

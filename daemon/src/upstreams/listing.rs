@@ -143,7 +143,7 @@ impl Clients {
 
     /// A small call whose whole answer is wanted.
     pub(super) async fn fetch(&self, upstream: &Upstream, path: &str, body: Option<Bytes>) -> Result<Bytes, Fault> {
-        let outbound = || Outbound { path: path.to_owned(), body: body.clone(), ..Outbound::default() };
+        let outbound = || Outbound { path, body: body.clone(), ..Outbound::default() };
         let mut reply = self.call(upstream, outbound).await.map_err(|error| error.fault)?;
         reply.body.collect(LISTING_BYTES_MAX).await
     }

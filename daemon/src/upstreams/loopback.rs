@@ -22,7 +22,7 @@ pub(super) fn call(upstream: &Upstream, outbound: &Outbound) -> Result<Reply, Fa
     let pause = Duration::from_secs(1) / upstream.tokens_per_s.max(1);
     let tokens = tokens(&prompt(&request), request.get("max_tokens").and_then(Value::as_u64));
     let is_stream = request.get("stream").and_then(Value::as_bool) == Some(true);
-    let body = match outbound.path.as_str() {
+    let body = match outbound.path {
         "/v1/embeddings" => whole(embedding(&request), Duration::ZERO),
         "/v1/completions" if is_stream => stream(tokens, pause, text_chunk),
         "/v1/chat/completions" if is_stream => stream(tokens, pause, chat_chunk),

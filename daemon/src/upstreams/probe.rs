@@ -24,7 +24,7 @@ impl Clients {
             UpstreamKind::Openai | UpstreamKind::Anthropic | UpstreamKind::Loopback => "/health",
         };
         let root = upstream.root();
-        let outbound = || Outbound { path: path.to_owned(), ..Outbound::default() };
+        let outbound = || Outbound { path, ..Outbound::default() };
         match tokio::time::timeout(limit, self.call(&root, outbound)).await {
             Ok(called) => called.map_or_else(|error| health(&error), |_| Ok(())),
             Err(_) => Err(silent(&upstream.name)),

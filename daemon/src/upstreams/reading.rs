@@ -155,7 +155,7 @@ impl Clients {
     }
 
     async fn small(&self, root: &Upstream, path: &str, limit: Duration) -> Result<bytes::Bytes, Fault> {
-        let outbound = || Outbound { path: path.to_owned(), ..Outbound::default() };
+        let outbound = || Outbound { path, ..Outbound::default() };
         let answer = async {
             let mut reply = self.call(root, outbound).await.map_err(|error| error.fault)?;
             reply.body.collect(ANSWER_BYTES_MAX).await

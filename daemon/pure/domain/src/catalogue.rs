@@ -350,8 +350,8 @@ mod tests {
         let (mut config, listings) = house();
         config.upstreams[0].models = vec!["only*".to_owned(), "extra".to_owned()];
         let catalogue = Catalogue::build(&config, &listings);
-        assert_eq!(targets(&catalogue.find("qwen")), ["mac qwen"]);
-        assert_eq!(targets(&catalogue.find("extra")), ["gpu extra"]);
+        assert_eq!(targets(catalogue.find("qwen")), ["mac qwen"]);
+        assert_eq!(targets(catalogue.find("extra")), ["gpu extra"]);
         assert!(catalogue.line("gpu/qwen").is_none());
     }
 

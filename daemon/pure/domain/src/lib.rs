@@ -12,6 +12,7 @@ pub mod health;
 pub mod lane;
 pub mod machine;
 pub mod moment;
+pub mod node;
 pub mod pace;
 pub mod places;
 pub mod reading;

@@ -23,6 +23,8 @@ pub(crate) use elements::{elements, strings};
 pub struct Object {
     body: ByteString,
     members: Vec<(Text, Text)>,
+    /// The members are no longer those of the body.
+    is_changed: bool,
 }
 
 /// A piece of text: of the body, or put in its place.
@@ -56,7 +58,7 @@ impl Object {
                 Cow::Owned(key) => (Text::Own(key), span(value.get())),
             })
             .collect();
-        Ok(Self { body, members })
+        Ok(Self { body, members, is_changed: false })
     }
 
     /// Refuses a body of so many values that reading them all would fill the memory.
@@ -115,8 +117,14 @@ impl Object {
     /// Sets a member, in its old place or at the end.
     pub fn set<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         let Ok(raw) = serde_json::to_string(value) else { return };
-        let position = self.members().position(|(key, _)| key == name);
-        match position.and_then(|position| self.members.get_mut(position)) {
+        let before = self.members().enumerate().find(|(_, (key, _))| *key == name);
+        let position = match before {
+            Some((_, (_, old))) if old == raw => return,
+            Some((position, _)) => position,
+            None => self.members.len(),
+        };
+        self.is_changed = true;
+        match self.members.get_mut(position) {
             Some((_, old)) => *old = Text::Own(raw),
             None => self.members.push((Text::Own(name.to_owned()), Text::Own(raw))),
         }
@@ -127,12 +135,16 @@ impl Object {
         let position = self.members().position(|(key, _)| key == name);
         if let Some(position) = position {
             self.members.remove(position);
+            self.is_changed = true;
         }
     }
 
-    /// Writes the object; untouched members keep their exact text.
+    /// Writes the object; untouched members keep their exact text, and an untouched object is the body itself.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Bytes {
+        if !self.is_changed {
+            return self.body.as_bytes().clone();
+        }
         let length: usize = self.members().map(|(key, value)| key.len() + value.len() + 8).sum();
         let mut out = Vec::with_capacity(length + 2);
         out.push(b'{');
@@ -145,7 +157,7 @@ impl Object {
             out.extend_from_slice(value.as_bytes());
         }
         out.push(b'}');
-        out
+        out.into()
     }
 }
 
@@ -224,8 +236,20 @@ mod tests {
         object.set("model", "new \"one\"");
         object.remove("a");
         object.set("stream", &true);
-        let text = String::from_utf8(object.to_bytes()).unwrap();
+        let bytes = object.to_bytes();
+        let text = std::str::from_utf8(&bytes).unwrap();
         assert_eq!(text, r#"{"z":[1,  2.50],"model":"new \"one\"","n":1e400,"key":1,"stream":true}"#);
+    }
+
+    #[test]
+    fn an_untouched_object_is_its_body() {
+        let body = Bytes::from_static(br#" { "model" : "a", "n": 1 } "#);
+        let mut object = Object::parse(&body).unwrap();
+        object.set("model", "a");
+        object.remove("models");
+        assert_eq!(object.to_bytes().as_ptr(), body.as_ptr(), "nothing is copied");
+        object.set("model", "b");
+        assert_eq!(object.to_bytes(), r#"{"model":"b","n":1}"#);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a client asks, read no further than its route needs.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::route::Wish;
 use domain::surface::{Surface, Task};
@@ -19,7 +21,7 @@ pub struct Ask {
     /// The surface that was called; finer than the path, see [`Surface::OllamaGenerateRaw`].
     pub near: Surface,
     /// The models to try.
-    pub wish: Wish,
+    pub wish: Arc<Wish>,
     /// Whether the answer is wanted in pieces.
     pub stream: bool,
     /// Whether a stream shall tell usage (OpenAI's `stream_options.include_usage`; others always do).
@@ -64,7 +66,7 @@ impl Ask {
         };
         Ok(Self {
             near,
-            wish: wish(&object)?,
+            wish: Arc::new(wish(&object)?),
             stream,
             include_usage: include_usage(&object)?,
             vectors,

@@ -1,5 +1,6 @@
 //! What an upstream is sent.
 
+use bytes::Bytes;
 use domain::surface::Surface;
 
 use super::Ask;
@@ -60,13 +61,13 @@ impl Ask {
     ///
     /// # Errors
     /// The dialects differ and a member is wrong or has no counterpart.
-    pub fn outgoing(&self, far: Surface, model: &str, host: &str) -> Result<Vec<u8>, NotSent> {
+    pub fn outgoing(&self, far: Surface, model: &str, host: &str) -> Result<Bytes, NotSent> {
         let server = Server::of_host(host);
-        if far == self.near { Ok(self.passed(model, server)?) } else { self.translated(far, model, server) }
+        if far == self.near { Ok(self.passed(model, server)?) } else { Ok(self.translated(far, model, server)?.into()) }
     }
 
     /// The client's own body with the upstream's model name, and usage asked for.
-    fn passed(&self, model: &str, server: Server) -> Result<Vec<u8>, Malformed> {
+    fn passed(&self, model: &str, server: Server) -> Result<Bytes, Malformed> {
         let mut object = self.object.clone();
         object.remove("models");
         if self.near.dialect() == domain::surface::Dialect::Ollama {

@@ -7,8 +7,7 @@ use crate::json::Object;
 
 /// Sets `options.num_ctx` of a body for Ollama, unless the client has chosen one.
 #[must_use]
-pub fn with_context(body: Vec<u8>, tokens: u64) -> Vec<u8> {
-    let body = Bytes::from(body);
+pub fn with_context(body: Bytes, tokens: u64) -> Bytes {
     let set = || {
         let mut object = Object::parse(&body).ok()?;
         let mut options: Map<String, Value> = object.get("options").ok()?.unwrap_or_default();
@@ -19,7 +18,7 @@ pub fn with_context(body: Vec<u8>, tokens: u64) -> Vec<u8> {
         object.set("options", &options);
         Some(object.to_bytes())
     };
-    set().unwrap_or_else(|| body.to_vec())
+    set().unwrap_or(body)
 }
 
 #[cfg(test)]
@@ -35,7 +34,7 @@ mod tests {
             (r#"{"options":{"num_ctx":2048}}"#, r#"{"options":{"num_ctx":2048}}"#),
             (r#"{"options":7}"#, r#"{"options":7}"#),
         ] {
-            assert_eq!(String::from_utf8(with_context(body.into(), 8_192)).unwrap(), want);
+            assert_eq!(with_context(Bytes::from_static(body.as_bytes()), 8_192), want);
         }
     }
 }

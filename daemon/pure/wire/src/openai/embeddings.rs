@@ -245,14 +245,15 @@ pub fn to_base64(body: &Bytes) -> Result<Option<Vec<u8>>, Malformed> {
             item.set("embedding", &as_base64(&vector(raw, &at)?));
             has_changed = true;
         }
-        let text = String::from_utf8(item.to_bytes()).map_err(|_| Malformed::new(&at, "the item is not UTF-8"))?;
+        let text =
+            String::from_utf8(item.to_bytes().into()).map_err(|_| Malformed::new(&at, "the item is not UTF-8"))?;
         written.push(RawValue::from_string(text).map_err(|error| Malformed::new(&at, error.to_string()))?);
     }
     if !has_changed {
         return Ok(None);
     }
     object.set("data", &written);
-    Ok(Some(object.to_bytes()))
+    Ok(Some(object.to_bytes().into()))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const BODIES: [(Surface, &str); 10] = [
 ];
 
 fn passed(near: Surface, body: &str) -> String {
-    String::from_utf8(read(near, body).outgoing(near, "up/m", "127.0.0.1").unwrap()).unwrap()
+    String::from_utf8(read(near, body).outgoing(near, "up/m", "127.0.0.1").unwrap().into()).unwrap()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn mistral_tells_usage_unasked_and_refuses_to_be_asked() {
     for options in ["", r#","stream_options":{"include_usage":true}"#] {
         let body = format!(r#"{{"model":"m","messages":[{{}}],"stream":true{options}}}"#);
         let sent = read(Surface::OpenaiChat, &body).outgoing(Surface::OpenaiChat, "up", "api.mistral.ai").unwrap();
-        assert_eq!(String::from_utf8(sent).unwrap(), r#"{"model":"up","messages":[{}],"stream":true}"#);
+        assert_eq!(sent, r#"{"model":"up","messages":[{}],"stream":true}"#);
     }
 }
 
@@ -65,7 +65,7 @@ fn a_claude_gets_no_reasoning_that_it_did_not_sign() {
     for (model, kept) in [("claude-sonnet-4-5", false), ("glm-4.6", true)] {
         let ask = read(Surface::AnthropicMessages, body);
         let sent = ask.outgoing(Surface::AnthropicMessages, model, "127.0.0.1").unwrap();
-        assert_eq!(String::from_utf8(sent).unwrap().contains("hm"), kept, "{model}");
+        assert_eq!(String::from_utf8_lossy(&sent).contains("hm"), kept, "{model}");
     }
 }
 
