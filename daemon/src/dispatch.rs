@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
 use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome, Turn};
+use domain::gpu::Press;
 use domain::health::Symptom;
 use domain::moment::Moment;
+use domain::reading::{Engine, Reading};
 use domain::refusal::Refusal;
 use domain::route::Route;
 use tokio::sync::{oneshot, watch};
@@ -213,31 +215,47 @@ impl Dispatcher {
         self.wake();
     }
 
-    /// A server tells how many requests it works on, ours and others'.
-    pub(crate) fn told_running(self: &Arc<Self>, upstream: &str, running: u32) {
-        let told = self.lock().dispatch.seen_running(upstream, running, self.now());
-        match told {
+    /// Whether the machine of an upstream is being woken.
+    pub(crate) fn is_waking(&self, upstream: &str) -> bool {
+        self.with(|dispatch, now| dispatch.places.site(upstream).is_some_and(|site| site.sleep.is_waking(now)))
+    }
+
+    /// Whether an upstream has something to do for us, or may have: calls, and cancelled ones with which it may go on.
+    pub(crate) fn works_at(&self, upstream: &str) -> bool {
+        self.calls_at(upstream) > 0 || self.with(|dispatch, _| dispatch.watches(upstream))
+    }
+
+    /// What the cards of an upstream mean for it.
+    pub(crate) fn pressed(&self, upstream: &str, press: Press) {
+        let mut state = self.lock();
+        let site = state.dispatch.places.site_mut(upstream);
+        (site.pressure, site.throttled, site.ailing) = (press.pressure, press.throttled, press.ailing);
+    }
+
+    /// What an upstream told of itself when it was asked at `asked`. Gives whether it works for others, or loads a model.
+    pub(crate) fn told(self: &Arc<Self>, upstream: &str, engine: Engine, reading: &Reading, asked: Moment) -> bool {
+        let heard = {
+            let mut state = self.lock();
+            let now = self.now();
+            state.dispatch.read(upstream, engine, reading, asked, now)
+        };
+        self.metrics.others(upstream, heard.others);
+        match heard.ignores_cancel {
             Some(true) => warn!(
                 upstream,
-                "does not stop cancelled work: its slots stay taken until that work ends; look for a newer version of the server"
+                "does not stop cancelled work: its slots stay taken until that ends; a newer version of it may stop"
             ),
             Some(false) => info!(upstream, "stops cancelled work again"),
             None => {}
         }
+        self.wake();
+        heard.is_active
     }
 
-    /// Whether somebody should look at an upstream more often: its cancelled calls may go on, or its machine wakes.
-    pub(crate) fn watches(&self, upstream: &str) -> bool {
-        self.with(|dispatch, now| {
-            let is_waking = |site: &domain::places::Site| site.sleep.is_waking(now);
-            dispatch.places.site(upstream).is_some_and(is_waking) || dispatch.watches(upstream)
-        })
-    }
-
-    /// How busy a machine's GPUs are with the work of others.
-    pub(crate) fn pressed(&self, upstream: &str, pressure: u8) {
-        let mut state = self.lock();
-        state.dispatch.places.site_mut(upstream).pressure = pressure;
+    /// An upstream tells nothing of itself any more.
+    pub(crate) fn untold(&self, upstream: &str) {
+        self.lock().dispatch.unread(upstream);
+        self.metrics.others(upstream, 0);
     }
 
     /// Calls that an upstream works on.

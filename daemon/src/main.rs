@@ -5,6 +5,7 @@ mod cli;
 mod console;
 mod dispatch;
 mod edges;
+mod exporters;
 mod gateway;
 mod gpu;
 mod keeper;

@@ -199,7 +199,13 @@ impl Metrics {
         self.retries_refused.inc();
     }
 
-    /// Requests that are at the upstream, and all that ever were sent there.
+    /// Requests of others that the upstream says it works on.
+    pub(crate) fn others(&self, upstream: &str, running: u32) {
+        self.traffic.note_others(upstream, running);
+    }
+
+    /// Requests that the upstream works on, of ours and as far as it tells of others, and all that we ever sent there.
+    /// Those of others that it tells take its slots: what it computes for them presses it no more than ours does.
     pub(crate) fn traffic(&self, upstream: &str) -> (u64, u64) {
         self.traffic.of(upstream)
     }

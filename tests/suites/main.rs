@@ -1,5 +1,6 @@
 //! The suites: each starts the real daemon in front of scripted upstreams, or of a real model.
 
+mod abandoned;
 mod access;
 mod cancel;
 mod catalogue;
@@ -20,6 +21,7 @@ mod limits;
 mod observability;
 mod outcome;
 mod patience;
+mod readings;
 mod real_model;
 mod real_traffic;
 mod reload;

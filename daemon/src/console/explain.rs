@@ -125,6 +125,8 @@ fn parts(score: &Score) -> Parts {
         warm_tokens: score.warm_tokens,
         price_micro_usd: score.price_micros,
         running: score.running,
+        others: score.others,
+        slow_percent: score.slow_percent,
     }
 }
 

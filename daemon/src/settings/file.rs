@@ -120,6 +120,8 @@ fn upstream(table: &mut Table<'_, '_>, dir: &Path) -> UpstreamDraft {
         wake: table.take_text("wake"),
         wake_address: table.take_text("wake_address"),
         wake_s: table.take("wake_s"),
+        gpu: table.take("gpu"),
+        gpu_metrics: table.take_text("gpu_metrics"),
     }
 }
 

@@ -106,8 +106,14 @@ pub struct Parts {
     pub warm_tokens: u64,
     /// The price, in millionths of a dollar.
     pub price_micro_usd: u64,
-    /// Requests that it works on.
+    /// Requests that it works on for Airlane.
     pub running: u32,
+    /// Requests of others at the server, as far as it tells.
+    #[serde(default)]
+    pub others: u32,
+    /// How long everything takes there, in percent of what it takes on a place that is free and cool.
+    #[serde(default)]
+    pub slow_percent: u32,
 }
 
 /// A place that was not considered.

@@ -17,6 +17,7 @@ pub mod moment;
 pub mod node;
 pub mod pace;
 pub mod places;
+pub mod reading;
 pub mod refusal;
 pub mod route;
 pub mod secret;

@@ -1,5 +1,7 @@
 //! What is known of the places that answer: their health, their speed, and what they have to do.
 
+mod told;
+
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -14,7 +16,10 @@ use crate::lane::Lane;
 use crate::late::Late;
 use crate::moment::Moment;
 use crate::pace::Pace;
+use crate::reading::Engine;
 use crate::sleep::Sleep;
+
+pub use told::Told;
 
 /// Everything that is known of all places. What is not in here is as good as unknown.
 #[derive(Debug, Clone, Default)]
@@ -32,16 +37,16 @@ pub struct Site {
     pub pressure: u8,
     /// It slows its GPUs down because of their heat.
     pub throttled: bool,
+    /// What is wrong with its GPUs, as a clause with the upstream as its subject; empty if nothing is.
+    pub ailing: String,
+    /// The program that it is, where it tells.
+    pub engine: Option<Engine>,
     /// The model that we called there last; one that holds a single model in memory holds this one.
     pub held: Option<HeldModel>,
     /// Whether its machine sleeps, and how it is woken.
     pub sleep: Sleep,
     /// It was seen to work on after its clients had left.
     pub ignores_cancel: bool,
-    /// What it works on for others, as it told last.
-    pub(crate) others: u32,
-    /// Calls that ended since it told last.
-    pub(crate) ended: u32,
 }
 
 impl Site {
@@ -80,8 +85,10 @@ pub struct Place {
     pub slots: Option<u32>,
     /// Whether the model is in memory; `None` where nobody tells.
     pub resident: Option<bool>,
-    /// Requests that it works on.
+    /// Requests that it works on for us.
     pub running: Vec<Running>,
+    /// What its server tells of it besides.
+    pub told: Told,
     /// Predicted work of those that wait for it, by lane.
     pub waiting: [Duration; 3],
     /// Requests given to it so far.
@@ -97,6 +104,8 @@ pub struct Place {
 pub struct Running {
     /// Its number.
     pub id: u64,
+    /// When it was sent there.
+    pub began: Moment,
     /// When its prompt will have been read.
     pub first_token: Moment,
     /// When its answer will be complete.
@@ -120,6 +129,7 @@ impl Place {
             slots: None,
             resident: None,
             running: Vec::new(),
+            told: Told::default(),
             waiting: [Duration::ZERO; 3],
             served: 0,
             abandoned: Watch::default(),
@@ -127,22 +137,10 @@ impl Place {
         }
     }
 
-    /// Slots that are taken: by what it works on for us, and by what it does not stop although nobody waits for it.
-    #[must_use]
-    pub fn taken(&self) -> usize {
-        self.running.len() + self.abandoned.taken()
-    }
-
-    /// Whether a further request would be worked on at once.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.slots.is_none_or(|slots| self.taken() < slots as usize)
-    }
-
     /// Work that it still has to do for those that it works on.
     #[must_use]
     pub fn owed(&self, now: Moment) -> Duration {
-        self.running.iter().map(|running| running.end.since(now)).sum()
+        self.running.iter().map(|running| running.end.since(now)).sum::<Duration>() + self.owed_to_others()
     }
 
     /// Until it has read the prompts that it has. Engines read one at a time, whatever they generate meanwhile, so each
@@ -152,25 +150,12 @@ impl Place {
         self.running.iter().map(|running| running.first_token.since(now)).max().unwrap_or_default()
     }
 
-    /// Until a newcomer of this lane gets a slot: those that wait before it fill up the slots as these become free.
-    #[must_use]
-    pub fn slot_free(&self, lane: Lane, now: Moment) -> Duration {
-        let Some(slots) = self.slots.filter(|slots| self.taken() >= *slots as usize) else {
-            return Duration::ZERO;
-        };
-        let running = self.running.iter().map(|running| running.end.since(now));
-        let mut left: Vec<Duration> = running.chain(self.abandoned.left_for(now)).collect();
-        left.sort_unstable();
-        // More may run than there are slots, after the owner lowered them: the first of these free none.
-        let left = left.split_off(left.len().saturating_sub(slots.max(1) as usize));
-        fill(&left, self.ahead(lane))
-    }
-
     /// Until it needs its model no longer: those that it works on are through, and those that wait for it, as far as
     /// they go before others ([`MODEL_STARVED_AFTER`]).
     #[must_use]
     pub fn drained(&self, lane: Lane, now: Moment) -> Duration {
         let running = self.running.iter().map(|running| running.end.since(now)).max().unwrap_or_default();
+        let running = running.max(if self.told.others.running > 0 { self.usual_rest() } else { Duration::ZERO });
         let waiting = self.ahead(lane) / self.slots.unwrap_or(1).max(1);
         running + waiting.min(MODEL_STARVED_AFTER)
     }
@@ -237,6 +222,11 @@ impl Places {
         self.places.iter()
     }
 
+    /// All records of models, in no order, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Target, &mut Place)> {
+        self.places.iter_mut()
+    }
+
     /// All records of upstreams, in no order.
     pub fn sites(&self) -> impl Iterator<Item = (&str, &Site)> {
         self.sites.iter().map(|(name, site)| (name.as_str(), site))
@@ -274,13 +264,12 @@ impl Places {
         if !site.state.is_well() {
             return site;
         }
+        if let Some(known) = self.site(upstream).filter(|site| !site.ailing.is_empty()) {
+            return Standing { state: State::Degraded, cause: &known.ailing, ..Standing::default() };
+        }
         let models = self.places.iter().filter(|(target, _)| target.upstream == upstream);
         let worst = models
-            .map(|(target, place)| Standing {
-                model: Some(&target.model),
-                ignores_cancel,
-                ..place.health.standing(now)
-            })
+            .map(|(target, place)| Standing { model: Some(&target.model), ignores_cancel, ..place.standing(now) })
             .filter(|standing| !standing.state.is_well())
             .max_by_key(|standing| (standing.state, Reverse(standing.model)));
         worst.unwrap_or(site)
@@ -305,7 +294,8 @@ impl Places {
 }
 
 /// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
-fn seed(upstream: &str, model: &str) -> u32 {
+#[must_use]
+pub fn seed(upstream: &str, model: &str) -> u32 {
     let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

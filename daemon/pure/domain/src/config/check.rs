@@ -1,5 +1,7 @@
 //! `Draft` to `Config`: everything that is wrong, at once.
 
+mod gpu;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -189,6 +191,8 @@ impl Check {
             slots: slots.and_then(|slots| u32::try_from(slots).ok()),
             one_model: draft.one_model.unwrap_or(false),
             wake: self.wake(path, draft),
+            gpu: self.cards(&at("gpu"), draft),
+            gpu_metrics: self.gpu_metrics(&at("gpu_metrics"), draft),
             name: self.upstream_name(&at("name"), draft.name.as_deref()),
             kind,
             responses: draft.responses.unwrap_or(url.origin == "https://api.openai.com"),

@@ -1,6 +1,7 @@
 //! The configuration as it was written, before anybody looked at what it means.
 
 use crate::secret::Secret;
+use crate::upstream::CardName;
 
 /// The whole file. `None` and empty lists leave a value to its default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -109,6 +110,8 @@ pub struct UpstreamDraft {
     pub wake: Option<String>,
     pub wake_address: Option<String>,
     pub wake_s: Option<u64>,
+    pub gpu: Option<Vec<CardName>>,
+    pub gpu_metrics: Option<String>,
 }
 
 /// `[[alias]]`

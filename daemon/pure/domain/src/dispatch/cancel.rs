@@ -5,25 +5,19 @@ use crate::abandoned::Verdict;
 use crate::moment::Moment;
 
 impl Dispatch {
-    /// A server tells how many requests it works on, ours and others'. Gives what is new about how it takes cancelled
-    /// calls: whether it goes on with them.
-    pub fn seen_running(&mut self, upstream: &str, running: u32, now: Moment) -> Option<bool> {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let ours: usize = self.places.of_mut(upstream).map(|place| place.running.len()).sum();
-        let site = self.places.site_mut(upstream);
-        // What ended while it was asked may still be in its answer.
-        let others = running.saturating_sub(count(ours).saturating_add(site.ended));
-        (site.others, site.ended) = (others, 0);
-        let verdicts: Vec<Verdict> =
-            self.places.of_mut(upstream).filter_map(|place| place.abandoned.seen(others, now)).collect();
-        let site = self.places.site_mut(upstream);
-        let before = site.ignores_cancel;
-        if verdicts.contains(&Verdict::GoesOn) {
-            site.ignores_cancel = true;
-        } else if verdicts.contains(&Verdict::Stopped) {
-            site.ignores_cancel = false;
+    /// A server has told of its requests: what of them is neither ours nor was others' before is cancelled work that goes
+    /// on. Gives what is new about how it takes cancelled calls.
+    pub(super) fn judge_cancelled(&mut self, upstream: &str, now: Moment) -> Option<bool> {
+        let mut verdict = None;
+        for place in self.places.of_mut(upstream) {
+            let seen = place.abandoned.seen(place.told.others.running, now);
+            verdict = if verdict == Some(Verdict::GoesOn) { verdict } else { seen.or(verdict) };
         }
-        (site.ignores_cancel != before).then_some(site.ignores_cancel)
+        let goes_on = verdict? == Verdict::GoesOn;
+        let known = &mut self.places.known_site_mut(upstream)?.ignores_cancel;
+        let is_new = *known != goes_on;
+        *known = goes_on;
+        is_new.then_some(goes_on)
     }
 
     /// Whether cancelled calls of a server are still watched.

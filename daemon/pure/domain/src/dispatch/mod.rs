@@ -10,6 +10,7 @@ mod fair;
 mod hedge;
 mod look;
 mod outcome;
+mod reading;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::surface::Surface;
 
 pub use look::Look;
 pub use outcome::Outcome;
+pub use reading::Heard;
 pub use turn::Turns;
 
 use budget::Budget;
@@ -380,7 +382,7 @@ impl Dispatch {
         let first_token = now + leg.score.first_token();
         let in_company = place.running.iter().any(|running| !running.is_read);
         let end = first_token + leg.score.decode;
-        place.running.push(Running { id, first_token, end, in_company, ..Running::default() });
+        place.running.push(Running { id, began: now, first_token, end, in_company, ..Running::default() });
         self.running += 1;
         Grant { id, leg, hedge_after: None }
     }

@@ -44,9 +44,8 @@ impl Dispatch {
         let Some(position) = place.running.iter().position(|running| running.id == grant.id) else { return };
         let running = place.running.swap_remove(position);
         self.running = self.running.saturating_sub(1);
-        let site = self.places.site_mut(&target.upstream);
-        site.ended = site.ended.saturating_add(1);
-        let (others, ignores_cancel) = (site.others, site.ignores_cancel);
+        place.told.note_end(now);
+        let ignores_cancel = self.places.site(&target.upstream).is_some_and(|site| site.ignores_cancel);
         let Some(place) = self.places.known_mut(target) else { return };
         match outcome {
             Outcome::Answered(measured) => {
@@ -67,7 +66,7 @@ impl Dispatch {
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
             Outcome::Left => {
                 place.health.abandoned();
-                place.abandoned.left(running.end, others, ignores_cancel, now);
+                place.abandoned.left(running.end, place.told.others.running, ignores_cancel, now);
                 self.places.site_mut(&target.upstream).health.abandoned();
             }
         }
@@ -113,10 +112,17 @@ impl Dispatch {
     /// What an upstream tells of one of its models: requests that it answers at once, and whether it is in memory.
     pub fn told(&mut self, target: &Target, slots: Option<u32>, resident: Option<bool>, is_local: bool) {
         let place = self.places.place_mut(target, is_local);
-        place.slots = slots;
-        let was_thrown_out = place.resident == Some(true) && resident == Some(false);
-        place.resident = resident;
-        if was_thrown_out {
+        place.slots = slots.or(place.told.slots);
+        // A server that tells what is in memory does so more often than it lists its models.
+        let resident = if place.told.memory { place.resident } else { resident };
+        self.resides(target, resident);
+    }
+
+    /// Whether a model is in memory. One that was thrown out has lost what it had read.
+    pub(super) fn resides(&mut self, target: &Target, resident: Option<bool>) {
+        let Some(place) = self.places.known_mut(target) else { return };
+        let before = std::mem::replace(&mut place.resident, resident);
+        if before == Some(true) && resident == Some(false) {
             self.sessions.forget(target);
         }
     }

@@ -8,6 +8,7 @@ use super::wish::Wish;
 use crate::catalogue::{ModelInfo, Price, Target};
 use crate::pace::Pace;
 use crate::places::{MODEL_DWELL, Place};
+use crate::reading::Others;
 use crate::upstream::Upstream;
 
 /// A prediction for one place.
@@ -27,8 +28,10 @@ pub struct Score {
     pub warm_tokens: u64,
     /// In micro-dollars; where nobody tells the price, as for a strong model of a cloud.
     pub price_micros: u64,
-    /// Requests that it works on.
+    /// Requests that it works on for us.
     pub running: u32,
+    /// Requests of others that it works on, or that wait inside it.
+    pub others: u32,
     /// How long everything takes there, in percent of what it takes on a place that is free and cool.
     pub slow_percent: u32,
 }
@@ -49,6 +52,8 @@ const RELUCTANCE_TO_WAKE: Duration = Duration::from_secs(10);
 const DECODE_COUNTS: u32 = 2;
 /// How much slower a GPU is that protects itself from heat.
 const THROTTLED: f64 = 1.5;
+/// How much slower a site is of whose GPUs one has failed: nobody knows what its server does without it.
+const AILING: f64 = 4.0;
 /// Foreign load counts up to this share; beyond it a GPU still gives something.
 const PRESSURE_MAX: f64 = 0.9;
 /// Answers without a wish for their length are taken to be as long as those before, but not longer than this.
@@ -131,21 +136,29 @@ pub(super) fn score(
     let warm_tokens = asked.sessions.warm_tokens(&asked.wish.prefix, target).min(asked.wish.prompt_tokens);
     let output = output_tokens(asked.wish, pace);
     let running = place.map_or(0, |place| place.running.len());
-    let slow = slowness(asked, target) * (1.0 + running as f64 * CONTENTION);
+    let others = place.map_or(Others::default(), |place| place.told.others);
+    let beside = running as f64 + f64::from(others.running);
+    let slow = slowness(asked, target) * (1.0 + beside * CONTENTION);
     let told = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded));
     let other = if upstream.one_model { other_model(asked, target) } else { None };
     // Where somebody is served, the model is there, or is being loaded: then the time to that is in the wait.
-    let is_cold = other.is_some() || (told == Some(false) && running == 0);
+    let is_cold = other.is_some() || (told == Some(false) && running == 0 && others.running == 0);
+    let load = match place.and_then(|place| place.told.loading_since) {
+        Some(since) => pace.load.saturating_sub(asked.now.since(since)),
+        None if is_cold => pace.load,
+        None => Duration::ZERO,
+    };
     let site = asked.places.site(&target.upstream);
     Score {
         wake: site.and_then(|site| site.wake_in(asked.now)).unwrap_or_default(),
         wait: other.unwrap_or_default().max(place.map_or(Duration::ZERO, |place| wait(asked, place))),
-        load: if is_cold { pace.load } else { Duration::ZERO },
+        load,
         prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
         decode: pace.decode(output).mul_f64(slow),
         warm_tokens,
         price_micros: price(info, is_local).of(asked.wish.prompt_tokens, output as u64),
         running: u32::try_from(running).unwrap_or(u32::MAX),
+        others: others.requests(),
         slow_percent: (slow * 100.0) as u32,
     }
 }
@@ -173,7 +186,9 @@ pub(super) fn output_tokens(wish: &Wish, pace: &Pace) -> f64 {
 fn slowness(asked: &Asked<'_>, target: &Target) -> f64 {
     let Some(site) = asked.places.site(&target.upstream) else { return 1.0 };
     let taken = (f64::from(site.pressure) / 100.0).min(PRESSURE_MAX);
-    1.0 / (1.0 - taken) * if site.throttled { THROTTLED } else { 1.0 }
+    let hot = if site.throttled { THROTTLED } else { 1.0 };
+    let ailing = if site.ailing.is_empty() { 1.0 } else { AILING };
+    1.0 / (1.0 - taken) * hot * ailing
 }
 
 /// The price that is reckoned with. The house's own places cost nothing unless somebody says so.
