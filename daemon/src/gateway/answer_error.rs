@@ -64,11 +64,11 @@ impl ServeError {
     }
 
     /// The same, with why it was the last one.
-    pub(super) fn ending(self, end: &'static str) -> Self {
-        match self {
-            Self::Call { error, before, .. } => Self::Call { error, before, end },
-            other => other,
+    pub(super) fn ending(mut self, clause: &'static str) -> Self {
+        if let Self::Call { end, .. } = &mut self {
+            *end = clause;
         }
+        self
     }
 
     /// A word for metrics and logs.

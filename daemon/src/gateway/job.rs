@@ -203,14 +203,11 @@ impl Job {
 
     /// Why there is no further attempt although there is a place, if that is so.
     fn end_of_attempts(&self, refusal: &Refusal) -> Option<&'static str> {
-        match refusal {
-            Refusal::RetriesSpent { .. } => {
-                self.gateway.metrics.retry_refused();
-                Some(RETRIES_SPENT)
-            }
-            Refusal::Late { .. } => Some(TIME_OVER),
-            _ => None,
+        if matches!(refusal, Refusal::RetriesSpent { .. }) {
+            self.gateway.metrics.retry_refused();
+            return Some(RETRIES_SPENT);
         }
+        matches!(refusal, Refusal::Late { .. }).then_some(TIME_OVER)
     }
 
     /// Lets the best place fail without calling it. Nothing is counted or held against it: it has done nothing.
