@@ -228,6 +228,9 @@ impl Dispatcher {
     /// What the cards of an upstream mean for it.
     pub(crate) fn pressed(&self, upstream: &str, press: Press) {
         let mut state = self.lock();
+        if press.by_servers && state.dispatch.busy_by_itself(upstream, self.now()) {
+            say_ignores_cancel(upstream);
+        }
         let site = state.dispatch.places.site_mut(upstream);
         (site.pressure, site.throttled, site.ailing) = (press.pressure, press.throttled, press.ailing);
     }
@@ -241,10 +244,7 @@ impl Dispatcher {
         };
         self.metrics.others(upstream, heard.others);
         match heard.ignores_cancel {
-            Some(true) => warn!(
-                upstream,
-                "does not stop cancelled work: its slots stay taken until that ends; a newer version of it may stop"
-            ),
+            Some(true) => say_ignores_cancel(upstream),
             Some(false) => info!(upstream, "stops cancelled work again"),
             None => {}
         }
@@ -293,6 +293,13 @@ impl State {
         self.gone.retain(|name, _| snapshot.config.upstream(name).is_some());
         self.told = Some(snapshot.clone());
     }
+}
+
+fn say_ignores_cancel(upstream: &str) {
+    warn!(
+        upstream,
+        "does not stop cancelled work: its slots stay taken until that ends; a newer version of it may stop"
+    );
 }
 
 fn house<'a>(config: &'a Config, catalogue: &'a Catalogue) -> House<'a> {

@@ -15,7 +15,8 @@ use tracing::debug;
 use wire::exchange::Transcoder;
 
 use super::Gateway;
-use super::job::{Job, Live, Prepared};
+use super::attempt::Prepared;
+use super::job::{Job, Live};
 use crate::dispatch::Slot;
 use crate::live::Snapshot;
 use crate::metrics::AtUpstream;

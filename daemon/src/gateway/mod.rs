@@ -1,6 +1,7 @@
 //! The LLM endpoint. One request is one line: admit → choose → call → relay → settle (see `serve`).
 
 mod answer_error;
+mod attempt;
 mod catalogue;
 mod client;
 mod count;

@@ -32,6 +32,8 @@ pub enum Verdict {
 const GRACE: Duration = Duration::from_secs(2);
 /// Work that would have ended soon anyhow tells nothing.
 const TELLING: Duration = Duration::from_secs(4);
+/// Time after which a card that a server keeps busy shows it: readings are smoothed, and what we just did is not yet told apart.
+const CARD_SHOWS_AFTER: Duration = Duration::from_secs(8);
 /// How long work is looked at, even if it was predicted to end sooner: predictions of length are guesses.
 const WATCHED_MIN: Duration = Duration::from_secs(10);
 /// Work that was just seen is not over yet.
@@ -77,6 +79,18 @@ impl Watch {
         for work in &mut self.work {
             work.takes_slot &= now < work.until;
         }
+    }
+
+    /// The server keeps its card busy, although it tells nothing of its requests and has none of ours.
+    pub fn seen_on_card(&mut self, now: Moment) -> Option<Verdict> {
+        self.tidy(now);
+        let mut verdict = None;
+        for work in self.work.iter_mut().filter(|work| now.since(work.since) >= CARD_SHOWS_AFTER && work.others == 0) {
+            (work.takes_slot, work.was_seen) = (true, true);
+            work.until = work.until.max(now + SEEN_STAYS);
+            verdict = Some(Verdict::GoesOn);
+        }
+        verdict
     }
 
     /// The server works on this much that nobody of ours waits for.
@@ -158,6 +172,16 @@ mod tests {
         assert_eq!((watch.taken(), watch.is_open()), (0, true));
         assert_eq!(watch.seen(1, at(13_000)), Some(Verdict::GoesOn), "the prediction was wrong");
         assert_eq!(watch.taken(), 1);
+    }
+
+    #[test]
+    fn a_busy_card_tells_it_too_unless_it_was_busy_before() {
+        let mut quiet = Watch::default();
+        quiet.left(at(40_000), 0, false, at(10_000));
+        assert_eq!((quiet.seen_on_card(at(17_000)), quiet.taken()), (None, 0), "too early to tell");
+        assert_eq!((quiet.seen_on_card(at(18_000)), quiet.taken()), (Some(Verdict::GoesOn), 1));
+        let mut busy = watch(false);
+        assert_eq!((busy.seen_on_card(at(18_000)), busy.taken()), (None, 0), "others were there before");
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl Dispatch {
         let running = place.running.swap_remove(position);
         self.running = self.running.saturating_sub(1);
         place.told.note_end(now);
-        let ignores_cancel = self.places.site(&target.upstream).is_some_and(|site| site.ignores_cancel);
+        let site = self.places.site(&target.upstream);
+        let ignores_cancel = site.is_some_and(|site| site.ignores_cancel);
+        let was_pressed = site.is_some_and(|site| site.pressure > 0);
         let Some(place) = self.places.known_mut(target) else { return };
         match outcome {
             Outcome::Answered(measured) => {
@@ -66,7 +68,8 @@ impl Dispatch {
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
             Outcome::Left => {
                 place.health.abandoned();
-                place.abandoned.left(running.end, place.told.others.running, ignores_cancel, now);
+                let others = place.told.others.running.max(u32::from(was_pressed && !place.told.is_counted()));
+                place.abandoned.left(running.end, others, ignores_cancel, now);
                 self.places.site_mut(&target.upstream).health.abandoned();
             }
         }

@@ -1,6 +1,6 @@
 //! What the cards of a machine mean for a server there: who presses it, whether it runs hot, whether a card is gone.
 
-use super::{Card, CardState};
+use super::{Card, CardState, is_model_server};
 
 /// The cards that a server uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Press {
     pub throttled: bool,
     /// What is wrong with its cards, as a clause with the server as its subject; empty if nothing is.
     pub ailing: String,
+    /// What presses it are model servers alone: work that somebody else gave them, or that they do not stop.
+    pub by_servers: bool,
 }
 
 impl Press {
@@ -35,6 +37,7 @@ impl Press {
                     pressure: own().map(pressure).max().unwrap_or(0),
                     throttled: own().any(is_hot),
                     ailing: ailing(&own().filter(|card| is_gone(card)).collect::<Vec<_>>()),
+                    by_servers: own().any(is_busy_serving),
                 }
             }
             Uses::Unknown => {
@@ -46,6 +49,7 @@ impl Press {
                     pressure: freest.map_or(0, pressure),
                     throttled: freest.is_some_and(is_hot),
                     ailing: ailing(&gone),
+                    by_servers: freest.is_some_and(is_busy_serving),
                 }
             }
         }
@@ -55,6 +59,12 @@ impl Press {
 fn pressure(card: &Card) -> u8 {
     let load = card.foreign.as_ref().filter(|load| load.backed_off);
     load.map_or(0, |load| u8::try_from(load.pressure_percent).unwrap_or(100))
+}
+
+/// Whether a card is busy, and nobody but model servers is the cause.
+fn is_busy_serving(card: &Card) -> bool {
+    let by = card.foreign.as_ref().filter(|load| load.backed_off).map(|load| load.by.as_slice()).unwrap_or_default();
+    !by.is_empty() && by.iter().all(|process| process.name.as_deref().is_some_and(is_model_server))
 }
 
 /// Whether a card slows down because of its heat, as far as it tells.
@@ -87,7 +97,7 @@ fn ailing(gone: &[&Card]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{ForeignLoad, Sample, Throttle};
+    use crate::gpu::{ForeignLoad, Process, Sample, Throttle};
 
     fn card(index: u32, pressure_percent: u32) -> Card {
         let backed_off = pressure_percent >= 50;
@@ -102,6 +112,25 @@ mod tests {
 
     fn heat() -> Sample {
         Sample { throttle: Some(vec![Throttle::SoftwareThermal]), ..Sample::default() }
+    }
+
+    #[test]
+    fn servers_that_are_busy_by_themselves_are_told_from_games() {
+        let by = |names: &[&str], pressure| {
+            let processes = names.iter().map(|name| Process { name: Some((*name).to_owned()), ..Process::default() });
+            let mut card = card(0, pressure);
+            card.foreign.as_mut().unwrap().by = processes.collect();
+            [Uses::Unknown, uses(&[0])].map(|uses| Press::of(&[card.clone()], &uses).by_servers)
+        };
+        for (names, pressure, want) in [
+            (&["ollama"][..], 90, true),
+            (&["ollama", "llama-server"], 90, true),
+            (&["ollama", "game.exe"], 90, false),
+            (&[], 90, false),
+            (&["ollama"], 10, false),
+        ] {
+            assert_eq!(by(names, pressure), [want; 2], "{names:?} {pressure}");
+        }
     }
 
     fn uses(positions: &[u32]) -> Uses {

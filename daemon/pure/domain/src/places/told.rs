@@ -46,6 +46,12 @@ impl Told {
         self.others.requests() > 0 || self.loading_since.is_some()
     }
 
+    /// Whether it tells of its requests.
+    #[must_use]
+    pub const fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
     /// A request of ours has ended there.
     pub(crate) fn note_end(&mut self, now: Moment) {
         if !self.is_counted {

@@ -73,6 +73,37 @@ fn without_a_word_the_slot_is_free_when_the_work_must_be_over() {
 }
 
 #[test]
+fn a_card_that_stays_busy_tells_it_where_the_server_does_not() {
+    let mut tower = Tower::new(&[("a", 1)]);
+    tower.dispatch.places.known_mut(&target("a", "m")).unwrap().pace.decode_per_s = 10.0;
+    let leave = |tower: &mut Tower| {
+        let grant = tower.go("m");
+        tower.dispatch.ended(&grant, Outcome::Left, tower.now);
+    };
+    leave(&mut tower);
+    tower.pass(5);
+    assert!(!tower.dispatch.busy_by_itself("a", tower.now) && has_room(&tower), "readings of cards are smooth");
+    tower.pass(4);
+    let running = tower.go("m");
+    assert!(!tower.dispatch.busy_by_itself("a", tower.now), "it works for us");
+    tower.dispatch.ended(&running, Outcome::Rejected, tower.now);
+    assert!(tower.dispatch.busy_by_itself("a", tower.now) && !has_room(&tower));
+    assert!(!tower.dispatch.busy_by_itself("a", tower.now), "it is said once");
+    // Where the card was pressed before, or the server tells of its requests, the card tells nothing.
+    for tells in [false, true] {
+        let mut tower = Tower::new(&[("a", 1)]);
+        if tells {
+            seen(&mut tower, 0);
+        } else {
+            tower.dispatch.places.site_mut("a").pressure = 60;
+        }
+        leave(&mut tower);
+        tower.pass(9);
+        assert!(!tower.dispatch.busy_by_itself("a", tower.now) && has_room(&tower), "tells: {tells}");
+    }
+}
+
+#[test]
 fn the_work_of_others_is_not_held_against_it() {
     let mut tower = Tower::new(&[("a", 4)]);
     let (first, _second) = (tower.go("m"), tower.go("m"));
