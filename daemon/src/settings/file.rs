@@ -9,8 +9,8 @@ use domain::config::{
 use domain::secret::Secret;
 use toml::de::DeTable;
 
-use super::Located;
 use super::reader::{Notes, Table};
+use super::{Located, read};
 
 /// A file as read.
 pub(crate) struct Read {
@@ -143,12 +143,8 @@ fn key(table: &mut Table<'_, '_>, dir: &Path) -> Option<Secret> {
                 return None;
             }
         },
-        (_, _, Some(file)) => match std::fs::read_to_string(dir.join(&file)) {
-            Ok(text) if text.len() <= KEY_BYTES_MAX => text,
-            Ok(_) => {
-                table.problem("key_file", format!("{file} is larger than {KEY_BYTES_MAX} bytes: this is no key"));
-                return None;
-            }
+        (_, _, Some(file)) => match read::text(&dir.join(&file), KEY_BYTES_MAX) {
+            Ok(text) => text,
             Err(error) => {
                 table.problem("key_file", format!("{file} cannot be read: {error}"));
                 return None;
