@@ -173,9 +173,11 @@ fn slots_that_others_use_are_known() {
     body["ignore_eos"] = json!(true);
     // Somebody calls the server directly, and we do through the house.
     let mut theirs = Exchange::start(model.address, &Near::Chat.request(&body));
+    let _ = theirs.head();
     let _ = theirs.until("\"content\"");
     eventually("one of others", || place()["models"][0]["others_running"] == 1);
     let mut ours = daemon.open(&Near::Chat.request(&body));
+    let _ = ours.head();
     let _ = ours.until("\"content\"");
     eventually("both slots work", || model.busy_slots() == 2);
     let explained = send(daemon.console()[0], &Request::post("/api/v1/explain", &body)).json();

@@ -14,6 +14,9 @@ use crate::live::{Live, Snapshot};
 /// How often is looked who owns the processes on this machine's cards.
 const OWNERS_EVERY: Duration = Duration::from_secs(5);
 
+/// How old a reading of cards may be that still counts, in seconds.
+const LATE_MAX_S: u64 = 30;
+
 /// Follows who uses which card.
 #[derive(Default)]
 pub(super) struct Pressers {
@@ -48,8 +51,9 @@ impl Pressers {
 
     fn press(&self, upstream: &Upstream, node: &Node) -> Press {
         let gpus = &node.telemetry.gpus;
-        // What is old says nothing of now.
-        if gpus.state != GpuState::Reading {
+        // What is old says nothing of now; a driver under full load may be late.
+        let is_late = matches!(gpus.state, GpuState::Late { age_s } if age_s <= LATE_MAX_S);
+        if gpus.state != GpuState::Reading && !is_late {
             return Press::default();
         }
         let is_here = node.origin == Origin::Here;

@@ -9,6 +9,7 @@ use domain::reading::Engine;
 use domain::upstream::{Upstream, UpstreamKind};
 use serde::Deserialize;
 use serde_json::json;
+use wire::readings::LmStudioModel;
 
 use super::call::{CallError, Fault, Outbound};
 use super::client::Clients;
@@ -24,6 +25,8 @@ const ID_BYTES_MAX: usize = 512;
 const PAGES_MAX: usize = 20;
 /// Longest wait for a whole listing.
 const LISTING_WAIT_MAX: Duration = Duration::from_secs(15);
+/// Longest wait for each further list of a server: without it the first one still counts.
+const OWN_LIST_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// What an upstream told of its Ollama models before, by digest: weights do not change their abilities.
 pub(super) type Shown = HashMap<String, ModelInfo>;
@@ -71,9 +74,10 @@ impl Clients {
         let owners = models.iter().filter_map(|model| model.owned_by.as_deref());
         let engine = Engine::of(upstream.kind, owners);
         if engine == Some(Engine::LmStudio) {
-            let own = self.lm_studio_models(upstream, LISTING_WAIT_MAX).await;
+            let own = self.lm_studio_models(upstream, OWN_LIST_WAIT_MAX).await;
+            let own: HashMap<&str, &LmStudioModel> = own.iter().map(|known| (known.id.as_str(), known)).collect();
             for model in &mut models {
-                if let Some(known) = own.iter().find(|known| known.id == model.id) {
+                if let Some(known) = own.get(model.id.as_str()) {
                     known.add_to(model);
                 }
             }

@@ -1,10 +1,12 @@
 //! What servers tell of themselves, taken over into the places.
 
+use std::collections::HashMap;
+
 use super::Dispatch;
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::places::Places;
-use crate::reading::{Engine, InMemory, Load, Others, OursThen, Reading};
+use crate::reading::{Engine, InMemory, Load, ModelState, Others, OursThen, Reading};
 
 /// What a reading came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,17 +30,24 @@ impl Dispatch {
             let own: Vec<&Target> = targets.iter().filter(|target| is_for(load, &reading.loads, target)).collect();
             others = others.saturating_add(note_load(&mut self.places, load, &own, asked).running);
         }
-        for target in targets.iter().filter(|_| reading.models.is_some()) {
-            let models = reading.models.as_deref().unwrap_or_default();
-            let told = models.iter().find(|state| state.model == target.model);
+        if let Some(models) = &reading.models {
+            self.note_models(&targets, models, now);
+        }
+        let ignores_cancel = if reading.loads.is_empty() { None } else { self.judge_cancelled(upstream, now) };
+        let mut places = targets.iter().filter_map(|target| self.places.place(target));
+        Heard { others, is_active: places.any(|place| place.told.is_active()), ignores_cancel }
+    }
+
+    fn note_models(&mut self, targets: &[Target], models: &[ModelState], now: Moment) {
+        // Both may be thousands.
+        let models: HashMap<&str, &ModelState> = models.iter().map(|state| (state.model.as_str(), state)).collect();
+        for target in targets {
+            let told = models.get(target.model.as_str());
             let memory = told.map_or(InMemory::No, |state| state.memory);
             let Some(place) = self.places.known_mut(target) else { continue };
             let resident = place.note_memory(memory, told.and_then(|state| state.on_cpu_percent), now);
             self.resides(target, Some(resident));
         }
-        let ignores_cancel = if reading.loads.is_empty() { None } else { self.judge_cancelled(upstream, now) };
-        let mut places = targets.iter().filter_map(|target| self.places.place(target));
-        Heard { others, is_active: places.any(|place| place.told.is_active()), ignores_cancel }
     }
 
     /// An upstream tells nothing of itself any more.
@@ -84,7 +93,6 @@ mod tests {
 
     use super::*;
     use crate::places::{Place, Running};
-    use crate::reading::ModelState;
 
     fn at(ms: u64) -> Moment {
         Moment::START + Duration::from_millis(ms)

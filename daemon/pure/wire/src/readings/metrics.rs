@@ -64,10 +64,10 @@ pub fn metrics(engine: Engine, text: &[u8]) -> Option<Reading> {
         Engine::LlamaSwap | Engine::LmStudio | Engine::Ollama => return None,
     };
     let mut loads: Vec<(bool, Load)> = Vec::new();
-    for line in lines(text).filter(is_first_of_its_group) {
+    for line in lines(text) {
         let is_kv = names.kv_used.iter().any(|name| line.is(name));
         let [running, waiting, speed] = [names.running, names.waiting, names.tokens_per_s].map(|name| line.is(name));
-        if !(running || waiting || speed || is_kv) {
+        if !(running || waiting || speed || is_kv) || !is_first_of_its_group(&line) {
             continue;
         }
         let Some((is_told, load)) = find(&mut loads, &line) else { continue };
