@@ -26,7 +26,7 @@ use crate::probes::Probes;
 use crate::settings::{self, Source};
 use crate::tasks::Tasks;
 use crate::upstreams::{Clients, Refresh, Trust};
-use crate::{gpu, machine, telemetry};
+use crate::{exporters, gpu, machine, telemetry};
 use servers::Servers;
 
 pub(crate) use data_dir::{DaemonFile, candidates as data_dirs};
@@ -119,6 +119,11 @@ async fn start_tasks(
     let (mut keeper, configs) = Keeper::new(source.clone(), config.clone(), clients.clone(), parts.live.clone(), own);
     keeper.begin().await;
     let probes = Probes::new(parts.live.clone(), clients.clone(), parts.dispatcher.clone());
+    let exporters = (parts.live.clone(), clients.clone(), parts.metrics.clone());
+    tasks.optional("exporters", move || {
+        let (live, clients, metrics) = exporters.clone();
+        exporters::keep(live, clients, metrics)
+    });
     let refresh = Refresh::new(parts.live.clone(), clients, parts.metrics.clone(), configs);
     // Wishes for a reload may be lost when many wait: one reload serves them all.
     let (wishes, wished) = mpsc::channel(4);

@@ -75,7 +75,8 @@ impl Console for House {
 
     fn places(&self) -> Places {
         let snapshot = self.live.now();
-        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, now))
+        let nodes = self.live.nodes();
+        self.dispatcher.with(|dispatch, now| places::all(&snapshot.config, dispatch, &nodes, now))
     }
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {

@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
-use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
+use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome, Turn};
+use domain::gpu::Press;
 use domain::health::Symptom;
 use domain::moment::Moment;
+use domain::reading::{Engine, Reading};
 use domain::refusal::Refusal;
 use domain::route::Route;
 use tokio::sync::{oneshot, watch};
+use tracing::{info, warn};
 
 use crate::live::{Live, Snapshot};
 use crate::metrics::Metrics;
+use crate::wake;
 
 /// Lets requests in, one decision at a time. Its lock is held for a decision, never across an `await`.
 pub(crate) struct Dispatcher {
@@ -77,8 +81,9 @@ impl Dispatcher {
         snapshot: &Arc<Snapshot>,
         waits: impl FnOnce(u64),
     ) -> Result<Slot, Refusal> {
-        let (config, house) = (&snapshot.config, house(&snapshot.config, &snapshot.catalogue));
-        let (ticket, receiver) = {
+        let house = house(&snapshot.config, &snapshot.catalogue);
+        let until = entry.until;
+        let (ticket, patience, receiver) = {
             let mut state = self.lock();
             state.tell(snapshot);
             match state.dispatch.enter(entry, house, self.now())? {
@@ -86,22 +91,26 @@ impl Dispatcher {
                 Entered::Wait(ticket) => {
                     let (sender, receiver) = oneshot::channel();
                     state.waiting.insert(ticket, sender);
-                    (ticket, receiver)
+                    (ticket, state.dispatch.patience(ticket, house), receiver)
                 }
             }
         };
         waits(ticket);
         let _waiting = Waiting::new(self, ticket);
-        match tokio::time::timeout(config.endpoint.queue_wait, receiver).await {
+        match tokio::time::timeout(patience, receiver).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(self.busy(config)),
+            Ok(Err(_)) | Err(_) => Err(self.busy(patience, until)),
         }
     }
 
-    fn busy(&self, config: &Config) -> Refusal {
-        let state = self.lock();
-        let retry_after = state.dispatch.owed_max(self.now());
-        Refusal::Busy { running: state.dispatch.running(), waited_s: config.endpoint.queue_wait.as_secs(), retry_after }
+    /// Why one that waited for so long is not served.
+    fn busy(&self, waited: Duration, until: Option<Moment>) -> Refusal {
+        let (state, now) = (self.lock(), self.now());
+        let retry_after = state.dispatch.owed_max(now);
+        if until.is_some_and(|until| until <= now) {
+            return Refusal::Late { timeout_s: waited.as_secs(), wait: waited + retry_after, retry_after };
+        }
+        Refusal::Busy { running: state.dispatch.running(), waited_s: waited.as_secs(), retry_after }
     }
 
     /// The decision for an entry, without acting on it.
@@ -114,9 +123,24 @@ impl Dispatcher {
         state.dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
     }
 
-    /// How many go before a ticket.
-    pub(crate) fn ahead(&self, ticket: u64) -> Option<usize> {
-        self.lock().dispatch.ahead(ticket, self.now())
+    /// What there is to say to one that waits.
+    pub(crate) fn turn(&self, ticket: u64) -> Option<Turn> {
+        self.lock().dispatch.turn(ticket, self.now())
+    }
+
+    /// A place for the second copy of a call that is late, if there is one that costs nothing.
+    pub(crate) fn hedge(self: &Arc<Self>, entry: &Entry, first: &Slot, snapshot: &Snapshot) -> Option<Slot> {
+        let mut state = self.lock();
+        let house = house(&snapshot.config, &snapshot.catalogue);
+        let grant = state.dispatch.hedge(entry, &first.grant, house, self.now())?;
+        self.metrics.hedged(&grant.leg.target.upstream);
+        Some(self.slot(&mut state, grant))
+    }
+
+    /// The second copy was answered first.
+    pub(crate) fn hedge_won(&self, entry: &Entry, slot: &Slot) {
+        self.metrics.hedge_won(&slot.grant.leg.target.upstream);
+        self.lock().dispatch.hedge_won(entry, &slot.grant, self.now());
     }
 
     fn slot(self: &Arc<Self>, state: &mut State, grant: Grant) -> Slot {
@@ -160,6 +184,20 @@ impl Dispatcher {
             tokio::time::sleep(LOOK_EVERY).await;
             if self.lock().dispatch.waiting() > 0 {
                 self.wake();
+                self.call_sleepers();
+            }
+        }
+    }
+
+    /// Wakes the machines for which somebody waits.
+    fn call_sleepers(&self) {
+        let called = self.lock().dispatch.calls_to_wake(self.now());
+        let snapshot = self.live.now();
+        for upstream in called.iter().filter_map(|name| snapshot.config.upstream(name)) {
+            let Some(wake) = &upstream.wake else { continue };
+            match wake::call(wake) {
+                Ok(()) => info!(upstream = %upstream.name, "its machine is woken, since a request waits for it"),
+                Err(error) => warn!(upstream = %upstream.name, %error, "its machine cannot be woken; see wake_address"),
             }
         }
     }
@@ -177,10 +215,47 @@ impl Dispatcher {
         self.wake();
     }
 
-    /// How busy a machine's GPUs are with the work of others.
-    pub(crate) fn pressed(&self, upstream: &str, pressure: u8) {
+    /// Whether the machine of an upstream is being woken.
+    pub(crate) fn is_waking(&self, upstream: &str) -> bool {
+        self.with(|dispatch, now| dispatch.places.site(upstream).is_some_and(|site| site.sleep.is_waking(now)))
+    }
+
+    /// Whether an upstream has something to do for us, or may have: calls, and cancelled ones with which it may go on.
+    pub(crate) fn works_at(&self, upstream: &str) -> bool {
+        self.calls_at(upstream) > 0 || self.with(|dispatch, _| dispatch.watches(upstream))
+    }
+
+    /// What the cards of an upstream mean for it.
+    pub(crate) fn pressed(&self, upstream: &str, press: Press) {
         let mut state = self.lock();
-        state.dispatch.places.site_mut(upstream).pressure = pressure;
+        if press.by_servers && state.dispatch.busy_by_itself(upstream, self.now()) {
+            say_ignores_cancel(upstream);
+        }
+        let site = state.dispatch.places.site_mut(upstream);
+        (site.pressure, site.throttled, site.ailing) = (press.pressure, press.throttled, press.ailing);
+    }
+
+    /// What an upstream told of itself when it was asked at `asked`. Gives whether it works for others, or loads a model.
+    pub(crate) fn told(self: &Arc<Self>, upstream: &str, engine: Engine, reading: &Reading, asked: Moment) -> bool {
+        let heard = {
+            let mut state = self.lock();
+            let now = self.now();
+            state.dispatch.read(upstream, engine, reading, asked, now)
+        };
+        self.metrics.others(upstream, heard.others);
+        match heard.ignores_cancel {
+            Some(true) => say_ignores_cancel(upstream),
+            Some(false) => info!(upstream, "stops cancelled work again"),
+            None => {}
+        }
+        self.wake();
+        heard.is_active
+    }
+
+    /// An upstream tells nothing of itself any more.
+    pub(crate) fn untold(&self, upstream: &str) {
+        self.lock().dispatch.unread(upstream);
+        self.metrics.others(upstream, 0);
     }
 
     /// Calls that an upstream works on.
@@ -206,12 +281,25 @@ impl State {
             let slots = upstream.slots.or(listed.info.slots);
             self.dispatch.told(&target, slots, listed.info.loaded, upstream.local);
         }
+        for upstream in &snapshot.config.upstreams {
+            let guess = upstream.wake.map(|wake| wake.guess);
+            if guess.is_some() || self.dispatch.places.site(&upstream.name).is_some() {
+                self.dispatch.places.site_mut(&upstream.name).sleep.guess = guess;
+            }
+        }
         // Clients may name models of an upstream that has not told its own: what is not offered is forgotten.
         let is_offered = |target: &Target| snapshot.catalogue.info(target).is_some();
         self.dispatch.places.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
         self.gone.retain(|name, _| snapshot.config.upstream(name).is_some());
         self.told = Some(snapshot.clone());
     }
+}
+
+fn say_ignores_cancel(upstream: &str) {
+    warn!(
+        upstream,
+        "does not stop cancelled work: its slots stay taken until that ends; a newer version of it may stop"
+    );
 }
 
 fn house<'a>(config: &'a Config, catalogue: &'a Catalogue) -> House<'a> {

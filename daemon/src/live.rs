@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use domain::catalogue::Catalogue;
 use domain::config::Config;
+use domain::node::{Node, Nodes, Origin};
 use domain::telemetry::Telemetry;
 use tokio::sync::watch;
 
@@ -45,7 +46,7 @@ pub(crate) struct ConfigState {
 pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
     config_state: ArcSwap<ConfigState>,
-    telemetry: ArcSwap<Telemetry>,
+    nodes: ArcSwap<Nodes>,
     first_round: watch::Sender<bool>,
 }
 
@@ -55,7 +56,7 @@ impl Live {
         Self {
             current: ArcSwap::from_pointee(snapshot),
             config_state: ArcSwap::default(),
-            telemetry: ArcSwap::default(),
+            nodes: ArcSwap::default(),
             first_round: watch::Sender::new(false),
         }
     }
@@ -69,13 +70,23 @@ impl Live {
         self.config_state.store(Arc::new(state));
     }
 
-    /// Graphics cards and machine as last read.
+    /// All machines with graphics cards, this one first.
+    pub(crate) fn nodes(&self) -> Arc<Nodes> {
+        self.nodes.load_full()
+    }
+
+    /// Puts these in the place of all nodes of that origin; each origin has one author.
+    pub(crate) fn publish_nodes(&self, origin: Origin, nodes: &[Node]) {
+        self.nodes.rcu(|known| known.with(origin, nodes.to_vec()));
+    }
+
+    /// Graphics cards of this machine and itself as last read.
     pub(crate) fn telemetry(&self) -> Arc<Telemetry> {
-        self.telemetry.load_full()
+        self.nodes.load().here()
     }
 
     pub(crate) fn publish_telemetry(&self, telemetry: Telemetry) {
-        self.telemetry.store(Arc::new(telemetry));
+        self.publish_nodes(Origin::Here, &[Node::here(Arc::new(telemetry))]);
     }
 
     /// The snapshot to use from here on.

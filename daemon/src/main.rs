@@ -5,6 +5,7 @@ mod cli;
 mod console;
 mod dispatch;
 mod edges;
+mod exporters;
 mod gateway;
 mod gpu;
 mod keeper;
@@ -17,6 +18,7 @@ mod settings;
 mod tasks;
 mod telemetry;
 mod upstreams;
+mod wake;
 
 use std::process::ExitCode;
 

@@ -83,6 +83,7 @@ pub(crate) struct Metrics {
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
     traffic: Traffic,
+    retries_refused: Counter,
     memory: Gauge,
 }
 
@@ -122,6 +123,7 @@ impl Metrics {
             waiting: Gauge::default(),
             reachable: Family::default(),
             traffic: Traffic::default(),
+            retries_refused: Counter::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
         };
@@ -151,6 +153,7 @@ impl Metrics {
             metrics.reachable.clone(),
         );
         metrics.traffic.register(registry);
+        registry.register("retries_refused", "Attempts too many for a failing house", metrics.retries_refused.clone());
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
     }
@@ -181,7 +184,28 @@ impl Metrics {
         self.traffic.begins(upstream)
     }
 
-    /// Requests that are at the upstream, and all that ever were sent there.
+    /// Counts a second copy that is sent to the upstream.
+    pub(crate) fn hedged(&self, upstream: &str) {
+        self.traffic.hedged(upstream);
+    }
+
+    /// Counts a second copy that was answered first.
+    pub(crate) fn hedge_won(&self, upstream: &str) {
+        self.traffic.hedge_won(upstream);
+    }
+
+    /// Counts an attempt that was not made, since too many fail.
+    pub(crate) fn retry_refused(&self) {
+        self.retries_refused.inc();
+    }
+
+    /// Requests of others that the upstream says it works on.
+    pub(crate) fn others(&self, upstream: &str, running: u32) {
+        self.traffic.note_others(upstream, running);
+    }
+
+    /// Requests that the upstream works on, of ours and as far as it tells of others, and all that we ever sent there.
+    /// Those of others that it tells take its slots: what it computes for them presses it no more than ours does.
     pub(crate) fn traffic(&self, upstream: &str) -> (u64, u64) {
         self.traffic.of(upstream)
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use airlane_tests::client::Request;
+use airlane_tests::client::{Request, send};
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::fake::Fake;
 use serde_json::{Value, json};
@@ -32,6 +32,11 @@ pub(crate) fn wait_model(daemon: &Daemon, model: &str) {
 pub(crate) fn models(daemon: &Daemon) -> Vec<String> {
     let list = daemon.get("/v1/models").json();
     list["data"].as_array().into_iter().flatten().filter_map(|entry| entry["id"].as_str()).map(String::from).collect()
+}
+
+/// How the places do, as the console tells it.
+pub(crate) fn places(daemon: &Daemon) -> Value {
+    send(daemon.console()[0], &Request::get("/api/v1/places")).json()
 }
 
 /// Waits until something is so.

@@ -5,14 +5,10 @@ use airlane_tests::daemon::{Daemon, Setup, airlane};
 use airlane_tests::fake::{Fake, Script};
 use serde_json::{Value, json};
 
-use crate::common::{chat, chat_body, eventually, messages_body, metric, pair, wait_model};
+use crate::common::{chat, chat_body, eventually, messages_body, metric, pair, places, wait_model};
 
 fn explain(daemon: &Daemon, query: &str, body: &Value) -> Response {
     send(daemon.console()[0], &Request::post(&format!("/api/v1/explain{query}"), body))
-}
-
-fn places(daemon: &Daemon) -> Value {
-    send(daemon.console()[0], &Request::get("/api/v1/places")).json()
 }
 
 /// Two upstreams of different dialects behind the alias `both`, with more in the config.

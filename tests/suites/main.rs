@@ -1,5 +1,6 @@
 //! The suites: each starts the real daemon in front of scripted upstreams, or of a real model.
 
+mod abandoned;
 mod access;
 mod cancel;
 mod catalogue;
@@ -14,10 +15,13 @@ mod explain;
 mod failover;
 mod gpu;
 mod harness;
+mod hedging;
 mod house;
 mod limits;
 mod observability;
 mod outcome;
+mod patience;
+mod readings;
 mod real_model;
 mod real_traffic;
 mod reload;
@@ -28,3 +32,4 @@ mod streams;
 mod tls;
 mod traffic;
 mod translation;
+mod waking;

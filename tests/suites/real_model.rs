@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use airlane_tests::client::{Request, send};
+use airlane_tests::client::{Exchange, Request, send};
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::programs::{prepared, repository};
 use serde_json::{Value, json};
@@ -159,6 +159,33 @@ fn leaving_frees_its_slot() {
         // The whole answer would take some 40 s.
         assert!(free, "stream={stream}: the model still works {:?} after the client left", left.elapsed());
     }
+}
+
+#[test]
+fn slots_that_others_use_are_known() {
+    let (model, daemon) = house();
+    let place = || send(daemon.console()[0], &Request::get("/api/v1/places")).json()["upstreams"][0].clone();
+    eventually("it tells its slots", || place()["models"][0]["slots"] == 2 && place()["engine"] == "llama.cpp");
+    assert_eq!(place()["models"][0]["others_running"], 0);
+    let mut body = Near::Chat.body(MODEL, true);
+    body["messages"] = json!([{"role": "user", "content": "Write a very long story about a dragon."}]);
+    body["max_tokens"] = json!(4000);
+    body["ignore_eos"] = json!(true);
+    // Somebody calls the server directly, and we do through the house.
+    let mut theirs = Exchange::start(model.address, &Near::Chat.request(&body));
+    let _ = theirs.head();
+    let _ = theirs.until("\"content\"");
+    eventually("one of others", || place()["models"][0]["others_running"] == 1);
+    let mut ours = daemon.open(&Near::Chat.request(&body));
+    let _ = ours.head();
+    let _ = ours.until("\"content\"");
+    eventually("both slots work", || model.busy_slots() == 2);
+    let explained = send(daemon.console()[0], &Request::post("/api/v1/explain", &body)).json();
+    assert_eq!(explained["candidates"][0]["room"], false, "{explained:#}");
+    drop(theirs);
+    eventually("nobody else", || place()["models"][0]["others_running"] == 0);
+    assert_eq!(place()["models"][0]["running"], 1, "ours goes on");
+    drop(ours);
 }
 
 #[test]

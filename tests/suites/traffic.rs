@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use airlane_tests::client::{Request, Response};
+use airlane_tests::client::{Request, Response, send};
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::fake::{Fake, Script};
 use serde_json::json;
@@ -148,6 +148,33 @@ fn who_waits_is_told_for_how_many() {
     let _ = second.until(": queued, 0 before this one");
     let _ = third.until(": queued, 1 before this one");
     drop(first);
+}
+
+#[test]
+fn who_waits_for_a_model_is_told_so() {
+    let fake = Fake::start();
+    fake.tell("/api/ps", "{\"models\":[]}");
+    let daemon = Setup::new().endpoint("heartbeat_s = 1").fake("a", "ollama", &fake).start();
+    wait_model(&daemon, MODEL);
+    let score = || {
+        let body = chat_body(MODEL, true);
+        send(daemon.console()[0], &Request::post("/api/v1/explain", &body)).json()["candidates"][0]["score"].clone()
+    };
+    eventually("it is not in memory", || score()["load_ms"].as_u64() > Some(0));
+    // Before the head of the response, and after it.
+    for script in [
+        Script { headers_after: Duration::from_secs(3), ..Script::default() },
+        Script { first_token_after: Duration::from_secs(3), ..Script::default() },
+    ] {
+        fake.answer(script);
+        let mut stream = daemon.open(&chat(MODEL, true));
+        let _ = stream.head();
+        let _ = stream.until(": loading fake-1, ready in about ");
+        drop(stream);
+    }
+    // Ollama's own clients read nothing but answers.
+    let answer = daemon.send(&Request::post("/api/chat", &chat_body(MODEL, true)));
+    assert!(answer.text().lines().all(|line| line.starts_with('{')) && !answer.text().contains("loading"));
 }
 
 #[test]

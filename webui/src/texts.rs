@@ -47,6 +47,9 @@ pub(crate) const RESTART_REMEDY: &str =
     "These settings are read at start only. Restart Airlane; requests in flight are finished first.";
 pub(crate) const MISCONFIGURED_REMEDY: &str =
     "Put the right key into the config, or into the variable or file that it names.";
+pub(crate) const IGNORES_CANCEL: &str = "does not stop cancelled work: its slots stay taken until that ends";
+pub(crate) const IGNORES_CANCEL_REMEDY: &str = "When a client leaves, this server goes on for nobody. A newer version of it \
+     may stop, or a proxy between it and Airlane may keep the connection open.";
 pub(crate) const OFFERS_NOTHING_REMEDY: &str =
     "Load a model there, or look at this upstream's list of models in the config.";
 
@@ -167,6 +170,10 @@ pub(crate) fn health(row: &HealthRow) -> String {
 
 pub(crate) fn health_word(state: State) -> String {
     state.name().replace('_', " ")
+}
+
+pub(crate) fn ignores_cancel(name: &str) -> String {
+    format!("{name} does not stop cancelled work")
 }
 
 pub(crate) fn misconfigured(name: &str) -> String {

@@ -141,15 +141,19 @@ fn write_text(out: &mut String, decision: &Decision) -> std::fmt::Result {
 fn details(candidate: &Candidate) -> Vec<String> {
     let score = &candidate.score;
     let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1_000.0);
-    let spans = [("waits", score.wait_ms), ("loads", score.load_ms), ("reads", score.prefill_ms)];
+    let spans =
+        [("wakes", score.wake_ms), ("waits", score.wait_ms), ("loads", score.load_ms), ("reads", score.prefill_ms)];
     let mut parts: Vec<String> =
         spans.iter().filter(|(_, ms)| *ms > 0).map(|(verb, ms)| format!("{verb} {}", seconds(*ms))).collect();
     parts.push(format!("writes {}", seconds(score.decode_ms)));
-    let running = match score.running {
-        0 => "works on nothing".to_owned(),
-        1 => "works on 1 request".to_owned(),
-        many => format!("works on {many} requests"),
+    let running = match (score.running, score.others) {
+        (0, 0) => "works on nothing".to_owned(),
+        (1, 0) => "works on 1 request".to_owned(),
+        (many, 0) => format!("works on {many} requests"),
+        (ours, others) => format!("works on {ours} of ours and {others} of others"),
     };
+    let slow = Some(score.slow_percent).filter(|percent| *percent > 100);
+    let slow = slow.map(|percent| format!(", takes {percent} % of its usual time")).unwrap_or_default();
     let price = match score.price_micro_usd {
         0 => "costs nothing".to_owned(),
         micros => format!("costs about ${:.6}", micros as f64 / 1e6),
@@ -157,7 +161,7 @@ fn details(candidate: &Candidate) -> Vec<String> {
     let whose = if candidate.local { "in the house" } else { "a cloud" };
     let room = if candidate.room { "" } else { ", has no room" };
     let mut lines =
-        vec![format!("{whose}, called on {}; {running}{room}; {}; {price}", candidate.surface, parts.join(", "))];
+        vec![format!("{whose}, called on {}; {running}{room}{slow}; {}; {price}", candidate.surface, parts.join(", "))];
     if let Some(why) = &candidate.cannot_take {
         lines.push(format!("passed over, since it cannot take this request: {why}"));
     }
@@ -201,7 +205,14 @@ mod tests {
             local: false,
             surface: "/v1/messages".to_owned(),
             cannot_take: Some("`logit_bias` has no counterpart".to_owned()),
-            score: Parts { wait_ms: 60, load_ms: 10_000, price_micro_usd: 1_234, ..Parts::default() },
+            score: Parts {
+                wait_ms: 60,
+                load_ms: 10_000,
+                price_micro_usd: 1_234,
+                others: 3,
+                slow_percent: 150,
+                ..Parts::default()
+            },
             room: false,
             ..gpu.clone()
         };
@@ -214,7 +225,7 @@ mod tests {
           1. gpu/qwen: auto: first token in about 0.1 s, all of it in 4.3 s
              in the house, called on /v1/chat/completions; works on 1 request; reads 0.1 s, writes 4.2 s; costs nothing
           2. cloud/qwen: auto: first token in about 0.1 s, all of it in 4.3 s
-             a cloud, called on /v1/messages; works on nothing, has no room; waits 0.1 s, loads 10.0 s, writes 0.0 s; costs about $0.001234
+             a cloud, called on /v1/messages; works on 0 of ours and 3 of others, has no room, takes 150 % of its usual time; waits 0.1 s, loads 10.0 s, writes 0.0 s; costs about $0.001234
              passed over, since it cannot take this request: `logit_bias` has no counterpart
 
         Not considered:

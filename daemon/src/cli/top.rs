@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use domain::health::State;
+use domain::reading::KV_FULL_PERCENT;
 use domain::telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 use webui::{Overview, PlaceRow, Places, SiteRow};
@@ -116,11 +117,14 @@ fn write_site(out: &mut String, site: &SiteRow, width: usize) -> std::fmt::Resul
         (State::Unknown, _) => State::Unknown.clause().to_owned(),
         (_, sentence) => sentence.unwrap_or_else(|| site.health.word()),
     };
-    let pressure = match site.pressure_percent {
-        0 => String::new(),
-        percent => format!("; its GPU is {percent} % busy for others"),
-    };
-    writeln!(out, "\n{} ({}): {health}{pressure}", site.name, site.kind)?;
+    let pressed = Some(site.pressure_percent).filter(|percent| *percent > 0);
+    let pressed = pressed.map(|percent| format!("; its GPU is {percent} % busy for others")).unwrap_or_default();
+    let hot = if site.throttled { "; its GPU slows down because of heat" } else { "" };
+    let kind = site.engine.as_deref().unwrap_or(&site.kind);
+    writeln!(out, "\n{} ({kind}): {health}{pressed}{hot}", site.name)?;
+    if let Some(gpus) = &site.gpus {
+        gpus::write(out, gpus)?;
+    }
     let (shown, rest): (Vec<_>, Vec<_>) = site.models.iter().partition(|place| is_told(place));
     if !shown.is_empty() {
         let head = ["running", "waiting", "reads/s", "writes/s", "served"];
@@ -149,15 +153,33 @@ fn write_place(out: &mut String, place: &PlaceRow, width: usize) -> std::fmt::Re
     let (reads, writes) = (speed(place.prefill_tokens_per_s), speed(place.decode_tokens_per_s));
     let served = place.served;
     write!(out, "  {model:width$} {running:>9} {waiting:>12} {reads:>9} {writes:>9} {served:>8}")?;
-    match place.health.sentence() {
-        Some(ill) => writeln!(out, "  {ill}"),
-        None => writeln!(out),
+    for remark in remarks(place) {
+        write!(out, "  {remark}")?;
     }
+    writeln!(out)
+}
+
+/// What else there is to say of a place.
+fn remarks(place: &PlaceRow) -> Vec<String> {
+    let others = match (place.others_running, place.others_waiting) {
+        (0, 0) => None,
+        (running, 0) => Some(format!("{running} of others")),
+        (running, waiting) => Some(format!("{running} of others, {waiting} more wait there")),
+    };
+    let full = place.kv_used_percent.filter(|percent| *percent >= KV_FULL_PERCENT);
+    let parts = [
+        others,
+        full.map(|percent| format!("its cache is {percent} % full")),
+        place.on_cpu_percent.filter(|percent| *percent > 0).map(|percent| format!("{percent} % of it beside the card")),
+        place.health.sentence(),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 /// Whether there is anything to tell of a place.
 const fn is_told(place: &PlaceRow) -> bool {
-    place.served > 0 || place.waiting > 0 || !place.health.state.is_well()
+    let others = place.others_running.saturating_add(place.others_waiting);
+    place.served > 0 || others > 0 || place.waiting > 0 || !place.health.state.is_well()
 }
 
 #[cfg(test)]
@@ -172,6 +194,7 @@ mod tests {
             cause: Some("connection refused".to_owned()),
             trial_in_s: Some(3),
             model: None,
+            ignores_cancel: true,
         };
         let measured = PlaceRow {
             model: "qwen3-8b".to_owned(),
@@ -184,6 +207,11 @@ mod tests {
             prefill_tokens_per_s: Some(2_310.4),
             decode_tokens_per_s: Some(61.2),
             resident: Some(true),
+            others_running: 2,
+            others_waiting: 1,
+            kv_used_percent: Some(97),
+            on_cpu_percent: Some(40),
+            loading_s: None,
         };
         let fresh = PlaceRow { model: "phi".to_owned(), running: 1, served: 1, ..PlaceRow::default() };
         let unused = PlaceRow { model: "unused".to_owned(), ..PlaceRow::default() };
@@ -196,6 +224,8 @@ mod tests {
         };
         let mut gpu_box = site("gpu-box", well, vec![fresh, measured, unused]);
         gpu_box.pressure_percent = 40;
+        gpu_box.throttled = true;
+        gpu_box.engine = Some("llama.cpp".to_owned());
         Seen {
             overview: Overview {
                 version: "1.2.3".to_owned(),
@@ -222,13 +252,13 @@ mod tests {
         requests  5 in flight, 2 waiting
         gpus      The NVIDIA driver is being asked.
 
-        gpu-box (openai): healthy; its GPU is 40 % busy for others
+        gpu-box (llama.cpp): healthy; its GPU is 40 % busy for others; its GPU slows down because of heat
           model      running      waiting   reads/s  writes/s   served
           phi              1            0         -         -        1
-          qwen3-8b    4 of 4      2 (7 s)    2310.4      61.2     1234
+          qwen3-8b    4 of 4      2 (7 s)    2310.4      61.2     1234  2 of others, 1 more wait there  its cache is 97 % full  40 % of it beside the card
           1 model without a request so far
 
-        attic (openai): offline: cannot be reached (connection refused); tried again in 3 s
+        attic (openai): offline: cannot be reached (connection refused); tried again in 3 s; does not stop cancelled work: its slots stay taken until that ends
 
         echo (): has not been asked for an answer yet
         ");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::dispatch::{Entry, House, Look};
+use domain::dispatch::{Attempt, Entry, House, Look};
 use domain::refusal::Refusal;
 use domain::route::{Dropped, LEGS_MAX, Leg, Score};
 use webui::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
@@ -27,6 +27,9 @@ pub(super) fn decide(dispatcher: &Dispatcher, snapshot: &Snapshot, question: &Qu
         client: Arc::default(),
         since: dispatcher.now(),
         tried: Vec::new(),
+        is_stream: ask.stream,
+        until: None,
+        attempt: Attempt::First,
     };
     let look = |entry: &Entry| {
         let house = House { config: &snapshot.config, catalogue: &snapshot.catalogue };
@@ -114,6 +117,7 @@ fn candidate(leg: &Leg, room: bool, cannot_take: Option<String>) -> Candidate {
 fn parts(score: &Score) -> Parts {
     let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     Parts {
+        wake_ms: ms(score.wake),
         wait_ms: ms(score.wait),
         load_ms: ms(score.load),
         prefill_ms: ms(score.prefill),
@@ -121,6 +125,8 @@ fn parts(score: &Score) -> Parts {
         warm_tokens: score.warm_tokens,
         price_micro_usd: score.price_micros,
         running: score.running,
+        others: score.others,
+        slow_percent: score.slow_percent,
     }
 }
 

@@ -38,8 +38,13 @@ pub(super) enum ServeError {
     #[error("upstream {upstream} cannot take this request: {error}")]
     NotSent { upstream: String, error: NotSent },
     /// All upstreams failed; the last one so.
-    #[error("{error}{}", others(.before))]
-    Call { error: Box<CallError>, before: Vec<String> },
+    #[error("{error}{}{end}", others(.before))]
+    Call {
+        error: Box<CallError>,
+        before: Vec<String>,
+        /// Why it was the last one although there are others: a clause, or nothing.
+        end: &'static str,
+    },
     /// The path is there, but not for this method.
     #[error("{path} cannot be called with {method}")]
     NoSuchMethod { method: String, path: String },
@@ -53,6 +58,19 @@ fn others(before: &[String]) -> String {
 }
 
 impl ServeError {
+    /// The failure of a call, the first one of its request.
+    pub(super) fn call(error: CallError) -> Self {
+        Self::Call { error: Box::new(error), before: Vec::new(), end: "" }
+    }
+
+    /// The same, with why it was the last one.
+    pub(super) fn ending(mut self, clause: &'static str) -> Self {
+        if let Self::Call { end, .. } = &mut self {
+            *end = clause;
+        }
+        self
+    }
+
     /// A word for metrics and logs.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
@@ -95,6 +113,8 @@ impl ServeError {
                 Refusal::Busy { .. }
                 | Refusal::QueueFull { .. }
                 | Refusal::LongQueue { .. }
+                | Refusal::Late { .. }
+                | Refusal::RetriesSpent { .. }
                 | Refusal::Stopping { .. } => (FailureKind::Overloaded, None, None),
                 Refusal::RateLimited { .. } => (FailureKind::RateLimit, word("rate_limit_exceeded"), None),
                 Refusal::TooLong { .. } => {

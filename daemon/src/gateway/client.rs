@@ -1,6 +1,7 @@
 //! Who asks, how urgently, and what of the request goes on: read once, so that the request need not be kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
@@ -16,17 +17,49 @@ pub(super) struct Client {
     pub(super) lane: Lane,
     /// Among whom the house shares fairly: the client's address.
     pub(super) name: Arc<str>,
+    /// How long it waits for an answer, if it says so.
+    pub(super) patience: Patience,
+}
+
+/// How long a client waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// For the first token of a stream, or for an answer in one piece: then it gives up.
+    pub(super) answer: Option<Duration>,
+    /// For the next byte: a stream shows signs of life more often than that.
+    pub(super) silence: Option<Duration>,
+}
+
+impl Patience {
+    /// Our own header means the answer. The libraries of OpenAI and Anthropic (`x-stainless-read-timeout` of those for
+    /// Python, `x-stainless-timeout` of those for JavaScript) mean the next byte, which is the answer where it comes in
+    /// one piece.
+    fn of(header: impl Fn(&HeaderName) -> Option<Duration>, is_stream: bool) -> Self {
+        static OWN: HeaderName = HeaderName::from_static("x-airlane-timeout");
+        static PYTHON: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
+        static JAVASCRIPT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+        let silence = header(&PYTHON).or_else(|| header(&JAVASCRIPT));
+        let answer = header(&OWN).or(if is_stream { None } else { silence });
+        Self { answer, silence }
+    }
 }
 
 impl Client {
-    pub(super) fn of(request: &HttpRequest, config: &Config) -> Self {
+    pub(super) fn of(request: &HttpRequest, config: &Config, is_stream: bool) -> Self {
         let lane = if config.route.client_lanes { lane(request) } else { None };
         Self {
             forwarded: Forwarded::of(request),
             lane: lane.unwrap_or_default(),
             name: request.conn_data::<Peer>().map_or_else(|| "".into(), |peer| peer.name.clone()),
+            patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), is_stream),
         }
     }
+}
+
+/// A span in seconds, whole or not; what is none, or longer than a day, is no wish.
+fn seconds(header: &str) -> Option<Duration> {
+    let seconds: f64 = header.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| !span.is_zero() && span.as_secs() <= 86_400)
 }
 
 /// The lane that the client asks for, in our own words or in those of RFC 9218.
@@ -50,6 +83,29 @@ fn urgency(header: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patience_is_read() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (own, read, whole, is_stream, answer, silence) in [
+            (None, None, None, false, None, None),
+            (Some("30"), Some("600.0"), None, true, ms(30_000), ms(600_000)),
+            (Some("30"), Some("600"), None, false, ms(30_000), ms(600_000)),
+            (None, Some("0.5"), Some("9"), false, ms(500), ms(500)),
+            (None, None, Some("9"), false, ms(9_000), ms(9_000)),
+            (None, None, Some("9"), true, None, ms(9_000)),
+            (Some("soon"), Some("NOT_GIVEN"), Some("-1"), false, None, None),
+            (Some("inf"), Some("NaN"), Some("0"), false, None, None),
+            (Some("1e300"), Some("86401"), None, false, None, None),
+        ] {
+            let header = |name: &HeaderName| match name.as_str() {
+                "x-airlane-timeout" => own.and_then(seconds),
+                "x-stainless-read-timeout" => read.and_then(seconds),
+                _ => whole.and_then(seconds),
+            };
+            assert_eq!(Patience::of(header, is_stream), Patience { answer, silence }, "{own:?} {read:?} {whole:?}");
+        }
+    }
 
     #[test]
     fn urgencies_are_read() {

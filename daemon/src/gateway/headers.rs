@@ -37,7 +37,7 @@ pub(super) fn headers(response: &mut HttpResponseBuilder, job: &Job, live: Optio
         add(&UPSTREAM, format_args!("{}", leg.target.upstream));
         add(&MODEL, format_args!("{}", leg.target.model));
         add(&REASON, format_args!("{}", leg.reason()));
-        add(&ATTEMPTS, format_args!("{}", job.settlement.attempts));
+        add(&ATTEMPTS, format_args!("{}", job.settlement.attempts.get()));
         add(&QUEUE_MS, format_args!("{}", job.settlement.queued.as_millis()));
     }
     let queued = job.settlement.queued;

@@ -1,42 +1,46 @@
 //! One request on its way through the upstreams of its route.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::context;
-use domain::dispatch::{Entry, Outcome};
+use domain::catalogue::Target;
+use domain::dispatch::{Attempt, Entry, Outcome};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
 use domain::route::{LEGS_MAX, Leg};
-use domain::upstream::UpstreamKind;
 use tracing::debug;
-use wire::exchange::{Ask, NotSent};
+use wire::exchange::Ask;
 use wire::reply::ReplyContext;
 
 use super::Gateway;
 use super::answer_error::ServeError;
 use super::client::Client;
 use super::forward::Forwarded;
+use super::hedge::Hedge;
 use super::settle::{Phase, Settlement};
 use crate::dispatch::Slot;
 use crate::live::Snapshot;
-use crate::upstreams::{CallError, Fault, Outbound, Reply};
+use crate::upstreams::{CallError, Fault, Reply};
 
 /// A request that is being served. Dropping it gives its place back, ends its upstream call and settles it.
 pub(super) struct Job {
     pub(super) gateway: Rc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
-    forwarded: Forwarded,
+    pub(super) forwarded: Forwarded,
     pub(super) request_id: Rc<str>,
     pub(super) ask: Ask,
     pub(super) settlement: Settlement,
     /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
     pub(super) context: ReplyContext,
-    entry: Entry,
-    /// Its number in the queue while it waits; shared with whoever writes signs of life.
-    pub(super) ticket: Rc<Cell<Option<u64>>>,
+    pub(super) entry: Entry,
+    /// What it waits for; shared with whoever writes signs of life.
+    pub(super) waits: Rc<Cell<Waits>>,
+    /// Longest silence of a stream, below what its client bears.
+    pub(super) heartbeat_every: Duration,
+    /// The place that has its second copy.
+    pub(super) copied: RefCell<Option<Target>>,
     /// All places failed once and are tried again.
     second_round: bool,
     failure: Option<ServeError>,
@@ -44,11 +48,28 @@ pub(super) struct Job {
     before: Vec<String>,
 }
 
+/// What a request waits for, as far as its client can be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Waits {
+    /// For nothing that has a name.
+    #[default]
+    Unnamed,
+    /// For its turn, under this number.
+    Queued(u64),
+    /// For its model, which is being loaded and will be there at about this time.
+    Loads(Instant),
+}
+
 /// An upstream that has accepted the request.
 pub(super) struct Live {
     pub(super) slot: Slot,
     pub(super) reply: Reply,
+    pub(super) hedge: Hedge,
 }
+
+/// Why a failure was the last one although there are other places.
+const RETRIES_SPENT: &str = "; no other place is tried, since so much fails in this house at the moment";
+const TIME_OVER: &str = "; no other place is tried, since the client's time does not suffice for it";
 
 impl Live {
     pub(super) const fn leg(&self) -> &Leg {
@@ -56,6 +77,8 @@ impl Live {
     }
 }
 
+/// Signs of life do not come more often than this, however impatient the client is.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 /// Longest `Retry-After` that is waited out here instead of by the client.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -75,13 +98,22 @@ impl Job {
             include_usage: ask.include_usage,
         };
         Arc::make_mut(&mut ask.wish).provider.keep_known(&snapshot.config);
+        let since = gateway.dispatcher.now();
         let entry = Entry {
             near: ask.near,
             wish: ask.wish.clone(),
             lane: client.lane,
             client: client.name,
-            since: gateway.dispatcher.now(),
+            since,
             tried: Vec::new(),
+            is_stream: ask.stream,
+            until: client.patience.answer.map(|answer| since + answer),
+            attempt: Attempt::First,
+        };
+        let heartbeat = snapshot.config.endpoint.heartbeat;
+        let heartbeat_every = match client.patience.silence {
+            Some(silence) => heartbeat.min((silence / 2).max(HEARTBEAT_MIN)),
+            None => heartbeat,
         };
         Self {
             gateway,
@@ -92,7 +124,9 @@ impl Job {
             settlement,
             context,
             entry,
-            ticket: Rc::default(),
+            waits: Rc::default(),
+            heartbeat_every,
+            copied: RefCell::default(),
             second_round: false,
             failure: None,
             before: Vec::new(),
@@ -108,10 +142,13 @@ impl Job {
             self.mock_failure()?;
         }
         loop {
-            let mut slot = match self.next_slot().await {
+            let slot = match self.next_slot().await {
                 Ok(slot) => slot,
                 Err(refusal) => {
                     let Some(failure) = self.failure.take() else { return Err(refusal.into()) };
+                    if let Some(end) = self.end_of_attempts(&refusal) {
+                        return Err(failure.ending(end));
+                    }
                     if self.second_round || !self.wait_for_second_round(&failure).await {
                         return Err(failure);
                     }
@@ -119,45 +156,65 @@ impl Job {
                 }
             };
             self.entry.tried.push(slot.grant().leg.target.clone());
-            match self.call(&slot).await {
-                Ok(reply) => {
+            match self.call(slot).await {
+                Ok(live) => {
+                    self.waits.set(Waits::Unnamed);
                     self.settlement.phase = Phase::Prefill;
-                    return Ok(Live { slot, reply });
+                    return Ok(live);
                 }
-                Err(ServeError::Call { error, .. }) => {
-                    slot.note(error.outcome());
-                    self.failed(*error)?;
-                }
+                Err(ServeError::Call { error, .. }) => self.failed(*error)?,
                 Err(error) => {
-                    slot.note(Outcome::Rejected);
+                    self.entry.attempt = Attempt::AfterLoss;
                     self.failure = Some(error);
                 }
             }
         }
     }
 
+    /// After a failure: the second copy, if one is on its way, or else the next place.
+    ///
+    /// # Errors
+    /// As [`Job::next_live`].
+    pub(super) async fn go_on(&mut self, hedge: Hedge) -> Result<Live, ServeError> {
+        match hedge.rest().await {
+            Some(won) => Ok(self.take_over(won)),
+            None => self.next_live().await,
+        }
+    }
+
+    /// Why there is no further attempt although there is a place, if that is so.
+    fn end_of_attempts(&self, refusal: &Refusal) -> Option<&'static str> {
+        if matches!(refusal, Refusal::RetriesSpent { .. }) {
+            self.gateway.metrics.retry_refused();
+            return Some(RETRIES_SPENT);
+        }
+        matches!(refusal, Refusal::Late { .. }).then_some(TIME_OVER)
+    }
+
     /// Lets the best place fail without calling it. Nothing is counted or held against it: it has done nothing.
     fn mock_failure(&mut self) -> Result<(), ServeError> {
         let target = self.choose()?.target;
-        self.settlement.attempts += 1;
+        self.settlement.attempt();
         self.before.push(format!("{} (mocked)", target.upstream));
         let error = CallError { upstream: target.upstream.clone(), fault: Fault::mocked() };
-        self.failure = Some(ServeError::Call { error: Box::new(error), before: Vec::new() });
+        self.failure = Some(ServeError::call(error));
         self.entry.tried.push(target);
+        self.entry.attempt = Attempt::AfterLoss;
         Ok(())
     }
 
     /// Waits for the best place that was not tried yet.
     async fn next_slot(&mut self) -> Result<Slot, Refusal> {
+        self.entry.tried.extend(self.copied.take());
         if self.entry.tried.len() >= LEGS_MAX {
             return Err(Refusal::NoModelNamed);
         }
         self.settlement.phase = Phase::Queued;
         let waiting = Instant::now();
-        let ticket = self.ticket.clone();
-        let entered =
-            self.gateway.dispatcher.enter(self.entry.clone(), &self.snapshot, |id| ticket.set(Some(id))).await;
-        self.ticket.set(None);
+        let waits = self.waits.clone();
+        let queued = |ticket| waits.set(Waits::Queued(ticket));
+        let entered = self.gateway.dispatcher.enter(self.entry.clone(), &self.snapshot, queued).await;
+        self.waits.set(Waits::Unnamed);
         self.settlement.queued += waiting.elapsed();
         entered
     }
@@ -180,7 +237,8 @@ impl Job {
         let may_retry = error.may_retry();
         debug!(request.id = %self.request_id, upstream = %error.upstream, kind = error.kind(), error = %error, "attempt failed");
         let short = format!("{} ({})", error.upstream, error.kind());
-        let error = ServeError::Call { error: Box::new(error), before: self.before.clone() };
+        self.entry.attempt = if error.is_loss() { Attempt::AfterLoss } else { Attempt::AfterFailure };
+        let error = ServeError::Call { error: Box::new(error), before: self.before.clone(), end: "" };
         self.before.push(short);
         if may_retry {
             self.failure = Some(error);
@@ -194,49 +252,14 @@ impl Job {
         let ServeError::Call { error, .. } = failure else { return false };
         let Fault::Status { retry_after: Some(wait), .. } = &error.fault else { return false };
         let Ok(wait) = wait.parse().map(Duration::from_secs) else { return false };
-        if wait > RETRY_WAIT_MAX {
+        let is_late = self.entry.until.is_some_and(|until| until <= self.gateway.dispatcher.now() + wait);
+        if wait > RETRY_WAIT_MAX || is_late {
             return false;
         }
         self.second_round = true;
         self.entry.tried.clear();
         tokio::time::sleep(wait).await;
         true
-    }
-
-    async fn call(&mut self, slot: &Slot) -> Result<Reply, ServeError> {
-        let leg = &slot.grant().leg;
-        self.settlement.attempts += 1;
-        self.settlement.phase = Phase::Calling;
-        let snapshot = self.snapshot.clone();
-        // Metrics name only models that are known, so that clients cannot make up labels.
-        self.settlement.goes_to(&leg.target, snapshot.catalogue.info(&leg.target).is_some());
-        let Some(upstream) = snapshot.config.upstream(&leg.target.upstream) else {
-            let refusal = Refusal::UnknownModel { model: self.ask.model().to_owned(), near: Vec::new() };
-            return Err(refusal.into());
-        };
-        let mut body = self
-            .ask
-            .outgoing(leg.far, &leg.target.model, upstream.host())
-            .map_err(|error: NotSent| ServeError::NotSent { upstream: upstream.name.clone(), error })?;
-        if upstream.kind == UpstreamKind::Ollama
-            && let Some(tokens) = context::to_ask(&self.entry.wish, snapshot.catalogue.info(&leg.target))
-        {
-            body = wire::ollama::with_context(body, tokens);
-        }
-        let is_beta = upstream.kind == UpstreamKind::Anthropic && self.forwarded.beta;
-        let path = if is_beta { &format!("{}?beta=true", leg.far.path()) } else { leg.far.path() };
-        let outbound = || Outbound {
-            path,
-            body: Some(body.clone()),
-            headers: self.forwarded.headers(&self.request_id, leg.far.dialect()),
-            stream: self.ask.stream,
-        };
-        let called = tokio::select! {
-            biased;
-            called = self.gateway.clients.call(upstream, outbound) => called,
-            () = self.gone(slot) => Err(CallError::new(upstream, Fault::gone())),
-        };
-        called.map_err(|error| ServeError::Call { error: Box::new(error), before: Vec::new() })
     }
 
     /// Resolves when the upstream is found to be gone while another place could take over; without one, hope is better

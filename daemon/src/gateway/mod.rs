@@ -1,12 +1,14 @@
 //! The LLM endpoint. One request is one line: admit → choose → call → relay → settle (see `serve`).
 
 mod answer_error;
+mod attempt;
 mod catalogue;
 mod client;
 mod count;
 mod forward;
 mod guard;
 mod headers;
+mod hedge;
 mod job;
 mod ops;
 mod preload;

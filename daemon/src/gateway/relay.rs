@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::dispatch::Turn;
 use domain::surface::Dialect;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 use wire::exchange::{Transcoder, whole_as_stream};
 
-use super::job::{Job, Live};
+use super::hedge::{Hedge, Won};
+use super::job::{Job, Live, Waits};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
 use crate::dispatch::Dispatcher;
 use crate::upstreams::Fault;
@@ -28,7 +30,9 @@ pub(super) struct Signs {
     pub(super) heartbeat_every: Duration,
     /// Writes signs of life and errors while there is no upstream.
     idle: Transcoder,
-    ticket: Rc<Cell<Option<u64>>>,
+    /// The model as the client named it.
+    model: String,
+    waits: Rc<Cell<Waits>>,
     dispatcher: Arc<Dispatcher>,
 }
 
@@ -37,20 +41,43 @@ impl Signs {
         Self {
             dialect: job.ask.near.dialect(),
             request_id: job.request_id.clone(),
-            heartbeat_every: job.snapshot.config.endpoint.heartbeat,
+            heartbeat_every: job.heartbeat_every,
             idle: Transcoder::new(&job.ask, job.ask.near, job.context.clone()),
-            ticket: job.ticket.clone(),
+            model: job.context.model.clone(),
+            waits: job.waits.clone(),
             dispatcher: job.gateway.dispatcher.clone(),
         }
     }
 
-    /// A sign of life while there is no upstream; who waits is told for whom.
+    /// A sign of life while there is no upstream; who waits is told what for.
     fn heartbeat(&mut self) -> Bytes {
-        match self.ticket.get().and_then(|ticket| self.dispatcher.ahead(ticket)) {
-            Some(ahead) => self.idle.heartbeat_saying(&format!("queued, {ahead} before this one")),
+        let said = match self.waits.get() {
+            Waits::Unnamed => None,
+            Waits::Queued(ticket) => self.dispatcher.turn(ticket).map(|turn| queued(&turn, &self.model)),
+            Waits::Loads(ready) => {
+                Some(loading(&self.model, ready.saturating_duration_since(std::time::Instant::now())))
+            }
+        };
+        match said {
+            Some(said) => self.idle.heartbeat_saying(&said),
             None => self.idle.heartbeat(),
         }
     }
+}
+
+fn queued(turn: &Turn, model: &str) -> String {
+    let mut said = format!("queued, {} before this one", turn.ahead);
+    if let Some(wakes_in) = turn.wakes_in {
+        said.push_str(&format!("; the machine is woken, ready in about {} s", wakes_in.as_secs()));
+    }
+    if let Some(loads_in) = turn.loads_in {
+        said.push_str(&format!("; {}", loading(model, loads_in)));
+    }
+    said
+}
+
+fn loading(model: &str, left: Duration) -> String {
+    format!("loading {model}, ready in about {} s", left.as_secs())
 }
 
 /// How far the request came before the client got its first bytes.
@@ -93,6 +120,10 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
             let end = loop {
                 match leg.next(&mut job, &mut live).await {
                     Next::Bytes(bytes) => yield Ok(bytes),
+                    Next::Won(won) => {
+                        live = job.take_over(*won);
+                        leg = Passage::new(&job, &live, signs.heartbeat_every, leg.begins);
+                    }
                     Next::End(bytes, end) => {
                         if !bytes.is_empty() {
                             yield Ok(bytes);
@@ -110,6 +141,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 End::Failed(fault) => fault,
             };
             let error = job.call_error(&mut live, fault);
+            let hedge = std::mem::take(&mut live.hedge);
             drop(live);
             let seen = job.settlement.is_visible();
             let failed = job.failed(error);
@@ -118,7 +150,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 // What was seen cannot be taken back: another upstream would begin anew.
                 Ok(()) if seen => Err(job.take_failure()),
                 Ok(()) => {
-                    let mut next = Box::pin(job.next_live());
+                    let mut next = Box::pin(job.go_on(hedge));
                     loop {
                         match tokio::time::timeout(signs.heartbeat_every, &mut next).await {
                             Ok(next) => break next,
@@ -155,6 +187,8 @@ struct Passage {
 
 enum Next {
     Bytes(Bytes),
+    /// The second copy has something to show.
+    Won(Box<Won>),
     End(Bytes, End),
 }
 
@@ -180,7 +214,10 @@ impl Passage {
                 biased;
                 chunk = live.reply.body.next() => chunk,
                 () = job.gone(&live.slot), if !job.settlement.is_visible() => Err(Fault::gone()),
-                () = &mut self.alarm => match self.alarmed(live) {
+                won = live.hedge.won(job, &live.slot), if !job.settlement.is_visible() => {
+                    return Next::Won(Box::new(won));
+                }
+                () = &mut self.alarm => match self.alarmed(live, job.settlement.is_visible()) {
                     Some(next) => return next,
                     None => continue,
                 },
@@ -198,7 +235,7 @@ impl Passage {
     }
 
     /// What the alarm is good for: a sign of life, or the end of patience with the upstream.
-    fn alarmed(&mut self, live: &Live) -> Option<Next> {
+    fn alarmed(&mut self, live: &Live, is_visible: bool) -> Option<Next> {
         let now = Instant::now();
         if now >= live.reply.body.deadline() {
             return Some(Next::End(Bytes::new(), End::Failed(live.reply.body.silence())));
@@ -208,11 +245,21 @@ impl Passage {
             self.sent = now;
         }
         self.alarm.as_mut().reset((self.sent + self.heartbeat_every).min(live.reply.body.deadline()));
-        is_silent.then(|| Next::Bytes(self.transcoder.heartbeat()))
+        is_silent.then(|| Next::Bytes(self.heartbeat(live, is_visible)))
+    }
+
+    /// A sign of life; while a model is being loaded, it says so.
+    fn heartbeat(&mut self, live: &Live, is_visible: bool) -> Bytes {
+        let score = &live.leg().score;
+        if is_visible || score.load.is_zero() {
+            return self.transcoder.heartbeat();
+        }
+        let left = (score.wait + score.load).saturating_sub(live.slot.began().elapsed());
+        self.transcoder.heartbeat_saying(&loading(&live.leg().target.model, left))
     }
 
     /// Takes one chunk, or the end; `None` if there is nothing to send yet.
-    fn take(&mut self, job: &mut Job, live: &Live, chunk: &Bytes, at_end: bool) -> Option<Next> {
+    fn take(&mut self, job: &mut Job, live: &mut Live, chunk: &Bytes, at_end: bool) -> Option<Next> {
         let elapsed = job.settlement.elapsed();
         let step = if at_end { self.transcoder.finish(elapsed) } else { self.transcoder.feed(chunk, elapsed) };
         let step = match step {
@@ -224,6 +271,8 @@ impl Passage {
         };
         if step.visible > 0 && !job.settlement.is_visible() {
             live.slot.first_token();
+            // Whoever was asked besides is left.
+            live.hedge = Hedge::Over;
         }
         job.settlement.saw(step.visible);
         job.settlement.usage = self.transcoder.usage();

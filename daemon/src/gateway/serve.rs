@@ -39,7 +39,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
-            let client = Client::of(&request, &snapshot.config);
+            let client = Client::of(&request, &snapshot.config, ask.stream);
             drop(request);
             let job = Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement);
             if job.ask.stream && job.ask.load().is_none() { stream(job).await } else { whole(job).await }

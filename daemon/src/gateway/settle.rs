@@ -1,5 +1,6 @@
 //! The end of every request, also of one whose client left: counted and logged exactly once, on drop.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ pub(super) struct Settlement {
     pub(super) stream: bool,
     started: Instant,
     pub(super) phase: Phase,
-    pub(super) attempts: u32,
+    pub(super) attempts: Cell<u32>,
     /// Where it went last.
     target: Option<Target>,
     /// The catalogue knows the model.
@@ -66,7 +67,7 @@ impl Settlement {
             stream: false,
             started,
             phase: Phase::Queued,
-            attempts: 0,
+            attempts: Cell::new(0),
             target: None,
             is_listed: false,
             at_upstream: None,
@@ -97,6 +98,17 @@ impl Settlement {
             Some(target) => (&target.upstream, "other"),
             None => ("", ""),
         }
+    }
+
+    /// One more place gets it.
+    pub(super) fn attempt(&self) {
+        self.attempts.set(self.attempts.get().saturating_add(1));
+    }
+
+    /// Another place that has it answers it.
+    pub(super) fn moves_to(&mut self, target: &Target, listed: bool, at: AtUpstream) {
+        (self.target, self.is_listed) = (Some(target.clone()), listed);
+        self.at_upstream = Some(at);
     }
 
     /// Visible pieces went to the client.
@@ -159,7 +171,7 @@ impl Drop for Settlement {
             model,
             outcome,
             phase = self.phase.name(),
-            attempts = self.attempts,
+            attempts = self.attempts.get(),
             input_tokens = self.usage.input,
             output_tokens = self.usage.output,
             queue_ms = millis(self.queued),

@@ -19,6 +19,9 @@ struct Upstream {
 pub(super) struct Traffic {
     attempts: Family<Upstream, Counter>,
     in_flight: Family<Upstream, Gauge>,
+    hedges: Family<Upstream, Counter>,
+    hedges_won: Family<Upstream, Counter>,
+    others: Family<Upstream, Gauge>,
     known: RwLock<HashMap<String, (Counter, Gauge)>>,
 }
 
@@ -26,6 +29,20 @@ impl Traffic {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("upstream_attempts", "Requests sent to the upstream", self.attempts.clone());
         registry.register("upstream_in_flight", "Requests that are at the upstream", self.in_flight.clone());
+        let others = "Requests of others that the upstream works on, as far as it tells";
+        registry.register("upstream_others", others, self.others.clone());
+        registry.register("hedges", "Second copies sent to the upstream", self.hedges.clone());
+        registry.register("hedges_won", "Second copies that were answered first", self.hedges_won.clone());
+    }
+
+    /// A second copy goes to an upstream.
+    pub(super) fn hedged(&self, upstream: &str) {
+        self.hedges.get_or_create(&Upstream { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// A second copy was answered first.
+    pub(super) fn hedge_won(&self, upstream: &str) {
+        self.hedges_won.get_or_create(&Upstream { upstream: upstream.to_owned() }).inc();
     }
 
     /// A request goes to an upstream.
@@ -41,10 +58,17 @@ impl Traffic {
         AtUpstream(in_flight)
     }
 
-    /// Requests that are there, and all that ever were sent there.
+    /// The upstream says that it works on so many requests of others.
+    pub(super) fn note_others(&self, upstream: &str, running: u32) {
+        self.others.get_or_create(&Upstream { upstream: upstream.to_owned() }).set(i64::from(running));
+    }
+
+    /// Requests that are there, those of others among them, and all that we ever sent there.
     pub(super) fn of(&self, upstream: &str) -> (u64, u64) {
-        let known = self.known(upstream);
-        known.map_or((0, 0), |(attempts, in_flight)| (u64::try_from(in_flight.get()).unwrap_or(0), attempts.get()))
+        let others = self.others.get(&Upstream { upstream: upstream.to_owned() }).map_or(0, |gauge| gauge.get());
+        let (in_flight, begun) =
+            self.known(upstream).map_or((0, 0), |(attempts, in_flight)| (in_flight.get(), attempts.get()));
+        (u64::try_from(in_flight.saturating_add(others)).unwrap_or(0), begun)
     }
 
     fn known(&self, upstream: &str) -> Option<(Counter, Gauge)> {

@@ -9,8 +9,8 @@ use domain::config::{
 use domain::secret::Secret;
 use toml::de::DeTable;
 
-use super::Located;
 use super::reader::{Notes, Table};
+use super::{Located, read};
 
 /// A file as read.
 pub(crate) struct Read {
@@ -56,6 +56,7 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             strategy: table.take_text("strategy"),
             client_lanes: table.take("client_lanes"),
             mock_fallbacks: table.take("mock_fallbacks"),
+            hedge: table.take("hedge"),
         }),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
@@ -116,6 +117,11 @@ fn upstream(table: &mut Table<'_, '_>, dir: &Path) -> UpstreamDraft {
         local: table.take("local"),
         slots: table.take("slots"),
         one_model: table.take("one_model"),
+        wake: table.take_text("wake"),
+        wake_address: table.take_text("wake_address"),
+        wake_s: table.take("wake_s"),
+        gpu: table.take("gpu"),
+        gpu_metrics: table.take_text("gpu_metrics"),
     }
 }
 
@@ -141,12 +147,8 @@ fn key(table: &mut Table<'_, '_>, dir: &Path) -> Option<Secret> {
                 return None;
             }
         },
-        (_, _, Some(file)) => match std::fs::read_to_string(dir.join(&file)) {
-            Ok(text) if text.len() <= KEY_BYTES_MAX => text,
-            Ok(_) => {
-                table.problem("key_file", format!("{file} is larger than {KEY_BYTES_MAX} bytes: this is no key"));
-                return None;
-            }
+        (_, _, Some(file)) => match read::text(&dir.join(&file), KEY_BYTES_MAX) {
+            Ok(text) => text,
             Err(error) => {
                 table.problem("key_file", format!("{file} cannot be read: {error}"));
                 return None;

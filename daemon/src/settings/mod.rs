@@ -3,6 +3,7 @@
 //! A file becomes a [`Draft`] here and a `Config` in `domain`; every problem carries the line it stands on.
 
 mod file;
+mod read;
 mod reader;
 mod watch;
 
@@ -13,6 +14,9 @@ use domain::config::{Config, Draft, check};
 
 pub(crate) use file::read_draft;
 pub(crate) use watch::watch;
+
+/// Largest config file: thousands of upstreams fit.
+const CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What the command line puts in the place of the file's values.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +47,7 @@ impl Source {
         let (mut draft, mut lines) = match &self.file {
             None => (Draft::default(), Vec::new()),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
+                let text = read::text(path, CONFIG_BYTES_MAX).map_err(|error| Problems::unreadable(path, &error))?;
                 let read = read_draft(&text, path.parent().unwrap_or(Path::new(".")));
                 if !read.problems.is_empty() {
                     // Values that could not be read hide what check() would say of them, but not of the others.

@@ -1,5 +1,6 @@
 //! An upstream's body, in chunks as they come.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(crate) struct ReplyBody {
     /// When the next byte must be there. The first one may take as long as the prompt is long.
     deadline: Instant,
     idle_timeout: Duration,
+    /// Chunks that were looked at, and come again.
+    unread: VecDeque<Bytes>,
     /// What [`ReplyBody::collect`] has so far: a first chunk as it came, and then blocks that are filled up.
     first: Bytes,
     blocks: Vec<BytesMut>,
@@ -65,7 +68,7 @@ impl ReplyBody {
                 return Err(Fault::NotAnAnswer(format!("its content-encoding {other:?} was not asked for")));
             }
         };
-        Ok(Self { source, deadline: first_byte, idle_timeout, first: Bytes::new(), blocks: Vec::new(), in_a_row: 0 })
+        Ok(Self::from(source, first_byte, idle_timeout))
     }
 
     /// A body that is made here.
@@ -73,14 +76,17 @@ impl ReplyBody {
         // Far enough: what is made here comes or ends.
         let idle_timeout = Duration::from_secs(86_400);
         let source = Source::Made(Box::pin(chunks.map(Ok)));
-        Self {
-            source,
-            deadline: Instant::now() + idle_timeout,
-            idle_timeout,
-            first: Bytes::new(),
-            blocks: Vec::new(),
-            in_a_row: 0,
-        }
+        Self::from(source, Instant::now() + idle_timeout, idle_timeout)
+    }
+
+    fn from(source: Source, deadline: Instant, idle_timeout: Duration) -> Self {
+        let (unread, first, blocks) = (VecDeque::new(), Bytes::new(), Vec::new());
+        Self { source, deadline, idle_timeout, unread, first, blocks, in_a_row: 0 }
+    }
+
+    /// Gives chunks back that were looked at: they are the next ones.
+    pub(crate) fn give_back(&mut self, chunks: VecDeque<Bytes>) {
+        self.unread = chunks;
     }
 
     /// The next chunk; `None` at the proper end. Waits for ever: see [`ReplyBody::deadline`]. Safe to drop and call
@@ -93,6 +99,9 @@ impl ReplyBody {
         if self.in_a_row > IN_A_ROW_MAX {
             self.in_a_row = 0;
             tokio::task::yield_now().await;
+        }
+        if let Some(chunk) = self.unread.pop_front() {
+            return Ok(Some(chunk));
         }
         match self.source.next().await {
             Some(Ok(chunk)) => {

@@ -149,6 +149,11 @@ impl CallError {
         }
     }
 
+    /// Whether the place went down with the request, or never had it: so it did no work that another attempt would add to.
+    pub(crate) const fn is_loss(&self) -> bool {
+        matches!(self.fault, Fault::Connect(_) | Fault::Broken(_))
+    }
+
     /// What the failure is in the words of all dialects.
     pub(crate) fn failure_kind(&self) -> FailureKind {
         match &self.fault {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::catalogue::{Capabilities, ModelInfo};
+use domain::reading::Engine;
 use domain::upstream::{Upstream, UpstreamKind};
 use serde::Deserialize;
 use serde_json::json;
+use wire::readings::LmStudioModel;
 
 use super::call::{CallError, Fault, Outbound};
 use super::client::Clients;
@@ -23,6 +25,8 @@ const ID_BYTES_MAX: usize = 512;
 const PAGES_MAX: usize = 20;
 /// Longest wait for a whole listing.
 const LISTING_WAIT_MAX: Duration = Duration::from_secs(15);
+/// Longest wait for each further list of a server: without it the first one still counts.
+const OWN_LIST_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// What an upstream told of its Ollama models before, by digest: weights do not change their abilities.
 pub(super) type Shown = HashMap<String, ModelInfo>;
@@ -67,7 +71,18 @@ impl Clients {
     async fn list_openai(&self, upstream: &Upstream) -> Result<Vec<ModelInfo>, Fault> {
         let body = self.fetch(upstream, "/v1/models", None).await?;
         let mut models = wire::openai::models::decode(&body).map_err(|error| Fault::NotAnAnswer(error.to_string()))?;
-        if models.iter().any(|model| model.owned_by.as_deref() == Some("llamacpp")) {
+        let owners = models.iter().filter_map(|model| model.owned_by.as_deref());
+        let engine = Engine::of(upstream.kind, owners);
+        if engine == Some(Engine::LmStudio) {
+            let own = self.lm_studio_models(upstream, OWN_LIST_WAIT_MAX).await;
+            let own: HashMap<&str, &LmStudioModel> = own.iter().map(|known| (known.id.as_str(), known)).collect();
+            for model in &mut models {
+                if let Some(known) = own.get(model.id.as_str()) {
+                    known.add_to(model);
+                }
+            }
+        }
+        if engine == Some(Engine::LlamaCpp) {
             // Its list tells the context of the training, its properties that of a slot.
             if let Some(props) = self.llama_props(upstream).await {
                 for model in &mut models {
@@ -80,10 +95,7 @@ impl Clients {
     }
 
     async fn llama_props(&self, upstream: &Upstream) -> Option<LlamaProps> {
-        // The properties stand beside /v1, not below it.
-        let mut root = upstream.clone();
-        root.base_path = root.base_path.strip_suffix("/v1").unwrap_or(&root.base_path).to_owned();
-        let body = self.fetch(&root, "/props", None).await.ok()?;
+        let body = self.fetch(&upstream.root(), "/props", None).await.ok()?;
         serde_json::from_slice(&body).ok()
     }
 

@@ -177,7 +177,8 @@ impl Known {
                 }
                 self.failures = self.failures.saturating_add(1);
                 self.error = Some(error.to_string());
-                if self.failures >= STALE_AFTER {
+                // What sleeps still has its models, and is woken for them.
+                if self.failures >= STALE_AFTER && self.upstream.wake.is_none() {
                     self.models = None;
                 }
                 let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(10).saturating_sub(1));

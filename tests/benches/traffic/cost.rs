@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use airlane_tests::traffic::{Scenario, many};
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
-use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
+use domain::dispatch::{Attempt, Dispatch, Entered, Entry, Grant, House, Outcome};
 use domain::lane::Lane;
 use domain::moment::Moment;
 use domain::pace::Measured;
@@ -70,6 +70,9 @@ impl Tower {
             client: format!("client-{}", turn % 10).into(),
             since: self.now,
             tried: Vec::new(),
+            is_stream: true,
+            until: None,
+            attempt: Attempt::First,
         }
     }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 #[path = "../../../daemon/src/settings/file.rs"]
 mod file;
+#[path = "../../../daemon/src/settings/read.rs"]
+mod read;
 #[path = "../../../daemon/src/settings/reader.rs"]
 mod reader;
 

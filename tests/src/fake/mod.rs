@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub use anthropic::SIGNATURE;
 pub use http::Incoming;
 pub(crate) use http::find;
+use pieces::Rendered;
 pub use script::{Answer, Cut, INPUT_TOKENS, Script, Tool};
 use send::Sent;
 pub use send::gzip;
@@ -126,6 +127,30 @@ impl Fake {
     /// Answers questions about itself (lists, health) with this script instead; `None` is healthy again.
     pub fn set_about(&self, script: Option<Script>) {
         self.shared.lock().about = script;
+    }
+
+    /// Tells this on a path about the server, like `/slots`.
+    pub fn tell(&self, path: &str, text: &str) {
+        self.shared.lock().pages.insert(path.to_owned(), (200, text.to_owned()));
+    }
+
+    /// Refuses to tell anything on this path.
+    pub fn tell_nothing(&self, path: &str, status: u16) {
+        self.shared.lock().pages.insert(path.to_owned(), (status, "{\"error\":\"not here\"}".to_owned()));
+    }
+
+    /// Lists its models as those of this owner, like `vllm`: by that it is known what program it is.
+    pub fn set_owner(&self, owner: &str) {
+        let models = self.shared.lock().models.clone();
+        let data: Vec<Value> =
+            models.iter().map(|id| serde_json::json!({"id": id, "object": "model", "owned_by": owner})).collect();
+        self.tell("/v1/models", &serde_json::json!({"object": "list", "data": data}).to_string());
+    }
+
+    /// How often a path was asked for.
+    #[must_use]
+    pub fn asked(&self, path: &str) -> usize {
+        self.shared.lock().records.iter().filter(|record| record.request.path == path).count()
     }
 
     /// Lets this many gated tokens go.
@@ -244,6 +269,12 @@ async fn answer(
         let rendered = route::generated(&script, request);
         (script, rendered)
     } else {
+        if let Some((status, text)) = shared.page(request.path.split('?').next().unwrap_or_default()) {
+            let rendered = Rendered::text(status, text);
+            let script = Script::default();
+            let sent = send::send(writer, shared, id, &script, rendered, request.method == "HEAD").await;
+            return (script, sent);
+        }
         let (about, models) = shared.about();
         let rendered = about
             .as_ref()

@@ -41,6 +41,15 @@ impl Rendered {
         }
     }
 
+    pub(super) fn text(status: u16, text: String) -> Self {
+        Self {
+            status,
+            content_type: "text/plain".to_owned(),
+            headers: Vec::new(),
+            body: Body::Whole(text.into_bytes()),
+        }
+    }
+
     pub(super) fn stream(content_type: &str, pieces: Vec<(Mark, Vec<u8>)>) -> Self {
         Self { status: 200, content_type: content_type.to_owned(), headers: Vec::new(), body: Body::Pieces(pieces) }
     }

@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) records: Vec<Record>,
     pub(super) models: Vec<String>,
     pub(super) about: Option<Script>,
+    /// Answers to questions about the server, by path.
+    pub(super) pages: HashMap<String, (u16, String)>,
     pub(super) default: Script,
     pub(super) by_model: HashMap<String, Script>,
     pub(super) next: VecDeque<Script>,
@@ -95,6 +97,11 @@ impl Shared {
     pub(super) fn about(&self) -> (Option<Script>, Vec<String>) {
         let state = self.lock();
         (state.about.clone(), state.models.clone())
+    }
+
+    /// What the test wants to be told on this path.
+    pub(super) fn page(&self, path: &str) -> Option<(u16, String)> {
+        self.lock().pages.get(path).cloned()
     }
 
     /// The script for a generating request: one-shot ones first, then by model, then the default.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
-use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome};
+use domain::dispatch::{Attempt, Dispatch, Entered, Entry, Grant, House, Outcome};
 use domain::health::{Permission, Symptom};
 use domain::pace::Measured;
 use domain::refusal::Refusal;
@@ -90,6 +90,10 @@ impl Auto {
             client: self.clients[usize::from(request.client)].clone(),
             since: domain::moment::Moment::after_start(Duration::from_nanos(request.at)),
             tried: self.tried.get(&id).cloned().unwrap_or_default(),
+            is_stream: true,
+            until: None,
+            // Nodes do not fail otherwise than by dying.
+            attempt: if self.tried.contains_key(&id) { Attempt::AfterLoss } else { Attempt::First },
         }
     }
 

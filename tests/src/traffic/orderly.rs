@@ -1,13 +1,12 @@
 //! The oracle in a house with lanes and clients: it knows the future as the other one does, and lets requests wait in the
-//! dispatcher's own order. What it does better than the dispatcher, better predictions would do; what the other oracle
+//! dispatcher's order: by lane, then by the turn of the client. What it does better than the dispatcher, better predictions would do; what the other oracle
 //! does better still is the price of lanes and fair shares.
 
 use std::sync::Arc;
 
-use domain::dispatch::{Shares, Turn, in_turn};
-use domain::moment::Moment;
+use domain::dispatch::Shares;
+use domain::lane::Lane;
 use domain::pace::Measured;
-use std::time::Duration;
 
 use super::node::{Job, Node};
 use super::oracle::first_token;
@@ -16,7 +15,8 @@ use super::world::{Policy, World};
 #[derive(Debug, Default)]
 pub(super) struct Orderly {
     shares: Shares,
-    waiting: Vec<Turn>,
+    /// Lane, turn of the client, number.
+    waiting: Vec<(Lane, u64, u32)>,
 }
 
 impl Orderly {
@@ -24,8 +24,8 @@ impl Orderly {
         let request = &world.requests[id as usize];
         let client = Arc::from(request.client.to_string());
         let start = self.shares.start(&client, request.prompt + request.output);
-        let since = Moment::after_start(Duration::from_nanos(request.at));
-        self.waiting.push(Turn { id: u64::from(id), lane: request.lane, since, start });
+        self.waiting.push((request.lane, start, id));
+        self.waiting.sort_unstable();
     }
 
     /// Plays the future of all that wait, one after another, and calls the nodes for those whose best node has room now.
@@ -34,19 +34,18 @@ impl Orderly {
             return;
         }
         let mut futures = world.nodes.clone();
-        for id in in_turn(self.waiting.iter().copied(), world.moment()) {
+        for (_, start, id) in self.waiting.clone() {
             let has_room = |node: &Node| node.is_up && node.load() < node.spec.slots;
             if !futures.iter().any(has_room) {
                 break;
             }
-            let job = Job::new(id as u32, &world.requests[id as usize]);
+            let job = Job::new(id, &world.requests[id as usize]);
             let Some(best) = soonest(&futures, &job, world) else { continue };
             let goes = has_room(&futures[best]);
             futures[best].accept(job, world.now);
-            if goes && world.call(id as u32, best) {
-                let position = self.waiting.iter().position(|turn| turn.id == id);
-                let turn = self.waiting.remove(position.expect("it waits"));
-                self.shares.served(turn.start);
+            if goes && world.call(id, best) {
+                self.waiting.retain(|(.., waiting)| *waiting != id);
+                self.shares.served(start);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod failures;
 mod foreign;
+mod servers;
 mod values;
 
 use airlane_tests::client::{Request, send};

@@ -91,6 +91,9 @@ pub struct Candidate {
 /// A prediction for one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
+    /// Until its machine is awake.
+    #[serde(default)]
+    pub wake_ms: u64,
     /// Until it begins to work on the request.
     pub wait_ms: u64,
     /// To load the model.
@@ -103,8 +106,14 @@ pub struct Parts {
     pub warm_tokens: u64,
     /// The price, in millionths of a dollar.
     pub price_micro_usd: u64,
-    /// Requests that it works on.
+    /// Requests that it works on for Airlane.
     pub running: u32,
+    /// Requests of others at the server, as far as it tells.
+    #[serde(default)]
+    pub others: u32,
+    /// How long everything takes there, in percent of what it takes on a place that is free and cool.
+    #[serde(default)]
+    pub slow_percent: u32,
 }
 
 /// A place that was not considered.

@@ -1,5 +1,6 @@
 //! How the places that answer do.
 
+use domain::gpu::Gpus;
 use domain::health::{Standing, State};
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,17 @@ pub struct SiteRow {
     pub local: bool,
     /// How it does; where only models of it do not do well, the worst of these.
     pub health: HealthRow,
+    /// The program that it is, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// How busy its GPUs are with the work of others.
     pub pressure_percent: u8,
+    /// It slows its GPUs down because of their heat.
+    #[serde(default)]
+    pub throttled: bool,
+    /// The cards of its machine, as the exporter tells them that the config names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Gpus>,
     /// Its models, by name.
     pub models: Vec<PlaceRow>,
 }
@@ -43,8 +53,17 @@ pub struct PlaceRow {
     /// Requests that it answers at once, where somebody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// Requests that it works on.
+    /// Requests that it works on for Airlane.
     pub running: u64,
+    /// Requests of others that it works on, as far as it tells.
+    #[serde(default)]
+    pub others_running: u64,
+    /// Requests of others that wait inside it.
+    #[serde(default)]
+    pub others_waiting: u64,
+    /// How much of its key-value cache its requests hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_used_percent: Option<u8>,
     /// Requests that wait for it.
     pub waiting: u64,
     /// Predicted work of those that wait for it.
@@ -60,6 +79,12 @@ pub struct PlaceRow {
     /// Whether it is in memory, where somebody tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resident: Option<bool>,
+    /// How much of it lies in the machine's memory instead of the card's, where somebody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_cpu_percent: Option<u8>,
+    /// For how long it has been seen being loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading_s: Option<u64>,
 }
 
 /// How a place does.
@@ -76,6 +101,9 @@ pub struct HealthRow {
     /// The only model that does not do well, if it is not the whole upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// It goes on with work whose client has left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_cancel: bool,
 }
 
 impl HealthRow {
@@ -89,6 +117,7 @@ impl HealthRow {
             cause: owned(standing.cause),
             trial_in_s: standing.trial_in.map(up),
             model: standing.model.and_then(owned),
+            ignores_cancel: standing.ignores_cancel,
         }
     }
 
@@ -107,7 +136,12 @@ impl HealthRow {
     /// The word and what there is to say about it.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
-        Some(format!("{}: {}", self.word(), self.clause()?))
+        let ill = self.clause().map(|clause| format!("{}: {clause}", self.word()));
+        match (ill, self.ignores_cancel) {
+            (ill, false) => ill,
+            (None, true) => Some(format!("{}, but {}", self.word(), texts::IGNORES_CANCEL)),
+            (Some(ill), true) => Some(format!("{ill}; {}", texts::IGNORES_CANCEL)),
+        }
     }
 }
 
@@ -122,7 +156,9 @@ mod tests {
             cause: Some(cause.to_owned()).filter(|cause| !cause.is_empty()),
             trial_in_s,
             model: model.map(str::to_owned),
+            ignores_cancel: false,
         };
+        let stubborn = |row: HealthRow| HealthRow { ignores_cancel: true, ..row };
         for (row, want) in [
             (row(State::Healthy, "", None, None), None),
             (row(State::Unknown, "", None, None), None),
@@ -134,6 +170,16 @@ mod tests {
                 ),
             ),
             (row(State::Degraded, "boom", None, None), Some("degraded: fails too often (boom)")),
+            (
+                stubborn(row(State::Healthy, "", None, None)),
+                Some("healthy, but does not stop cancelled work: its slots stay taken until that ends"),
+            ),
+            (
+                stubborn(row(State::Busy, "", None, None)),
+                Some(
+                    "busy: has no room at the moment; does not stop cancelled work: its slots stay taken until that ends",
+                ),
+            ),
         ] {
             assert_eq!(row.sentence().as_deref(), want);
         }

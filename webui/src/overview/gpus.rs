@@ -79,6 +79,7 @@ pub(super) fn wants_action(state: &GpuState) -> bool {
         | GpuState::NoPermission
         | GpuState::NoCard
         | GpuState::Failed { .. }
+        | GpuState::Untold { .. }
         | GpuState::Late { .. } => true,
     }
 }

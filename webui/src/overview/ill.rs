@@ -58,6 +58,12 @@ pub(super) fn all(house: &Overview, telemetry: &Telemetry) -> Vec<Ill> {
             });
         }
     }
+    ills.extend(house.upstreams.iter().filter(|row| row.health.ignores_cancel).map(|row| Ill {
+        tone: "warn",
+        what: texts::ignores_cancel(&row.name),
+        why: String::new(),
+        remedy: texts::IGNORES_CANCEL_REMEDY.to_owned(),
+    }));
     if !house.restart_needed.is_empty() {
         ills.push(Ill {
             tone: "warn",

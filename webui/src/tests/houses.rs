@@ -110,12 +110,17 @@ pub(crate) fn places() -> Places {
         health: HealthRow { state: State::Healthy, ..HealthRow::default() },
         slots: Some(4),
         running: 4,
+        others_running: 2,
+        others_waiting: 1,
+        kv_used_percent: Some(97),
         waiting: 2,
         waiting_s: 7.5,
         served: 1_234,
         prefill_tokens_per_s: Some(2_310.4),
         decode_tokens_per_s: Some(61.2),
         resident: Some(true),
+        on_cpu_percent: Some(40),
+        loading_s: Some(3),
     };
     let unknown = PlaceRow { model: "qwen3-32b".to_owned(), ..PlaceRow::default() };
     let site = |name: &str, health, models| SiteRow {
@@ -123,7 +128,10 @@ pub(crate) fn places() -> Places {
         kind: "openai".to_owned(),
         local: true,
         health,
+        engine: Some("vLLM".to_owned()),
         pressure_percent: 0,
+        throttled: true,
+        gpus: Some(domain::gpu::Gpus::default()),
         models,
     };
     let well = HealthRow { state: State::Healthy, ..HealthRow::default() };
@@ -167,7 +175,13 @@ pub(crate) fn decision(question: &Question) -> Decision {
 }
 
 fn ill(state: State, cause: &str, trial_in_s: u64, model: Option<&str>) -> HealthRow {
-    HealthRow { state, cause: Some(cause.to_owned()), trial_in_s: Some(trial_in_s), model: model.map(str::to_owned) }
+    HealthRow {
+        state,
+        cause: Some(cause.to_owned()),
+        trial_in_s: Some(trial_in_s),
+        model: model.map(str::to_owned),
+        ignores_cancel: model.is_some(),
+    }
 }
 
 fn upstream(name: &str, kind: &str, origin: &str, state: UpstreamState) -> UpstreamRow {

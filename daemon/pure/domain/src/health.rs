@@ -177,7 +177,7 @@ impl Health {
             Permission::Not { until } => Some(until.since(now)),
         };
         let state = self.state();
-        Standing { state, cause: if state.is_well() { "" } else { &self.cause }, trial_in, model: None }
+        Standing { state, cause: if state.is_well() { "" } else { &self.cause }, trial_in, ..Standing::default() }
     }
 
     /// A call has begun. While a place is on trial, it is the only one.

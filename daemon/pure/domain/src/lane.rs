@@ -1,7 +1,5 @@
 //! How urgent a request is, from the queue down to the packet.
 
-use std::time::Duration;
-
 /// A class of urgency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
@@ -44,19 +42,6 @@ impl Lane {
             _ => Self::Bulk,
         }
     }
-
-    /// Urgency in the queue after such a wait, greatest first. It grows in each lane at a rate of its own (Kleinrock, "A
-    /// delay dependent queue discipline", 1964): however long the house is overloaded, waits keep the ratio of the
-    /// rates, so that a flood in one lane hardly delays a more urgent one, and yet nobody is starved.
-    #[must_use]
-    pub const fn urgency(self, waited: Duration) -> u128 {
-        let rate = match self {
-            Self::Interactive => 25,
-            Self::Normal => 5,
-            Self::Bulk => 1,
-        };
-        waited.as_millis().saturating_mul(rate)
-    }
 }
 
 #[cfg(test)]
@@ -70,15 +55,5 @@ mod tests {
         }
         assert_eq!(Lane::of_name("urgent"), None);
         assert_eq!([0, 3, 5, 255].map(Lane::of_urgency), [Lane::Interactive, Lane::Normal, Lane::Bulk, Lane::Bulk]);
-    }
-
-    #[test]
-    fn waiting_makes_urgent() {
-        let urgency = |lane: Lane, waited_s| lane.urgency(Duration::from_secs(waited_s));
-        assert!(urgency(Lane::Interactive, 1) > urgency(Lane::Normal, 4));
-        assert!(urgency(Lane::Normal, 1) > urgency(Lane::Bulk, 4));
-        // Nobody is starved.
-        assert!(urgency(Lane::Bulk, 30) > urgency(Lane::Interactive, 1));
-        assert!(Lane::Interactive.urgency(Duration::MAX) > urgency(Lane::Bulk, 1));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing in this crate reads a clock, a file, a socket or the environment.
 
+pub mod abandoned;
 pub mod access;
 pub mod catalogue;
 pub mod config;
@@ -10,14 +11,18 @@ pub mod dispatch;
 pub mod gpu;
 pub mod health;
 pub mod lane;
+pub mod late;
 pub mod machine;
 pub mod moment;
+pub mod node;
 pub mod pace;
 pub mod places;
+pub mod reading;
 pub mod refusal;
 pub mod route;
 pub mod secret;
 pub mod sessions;
+pub mod sleep;
 pub mod strategy;
 pub mod surface;
 pub mod telemetry;

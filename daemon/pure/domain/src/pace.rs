@@ -47,8 +47,6 @@ pub struct Pace {
     pub output_tokens: f64,
     /// Time to load the model.
     pub load: Duration,
-    /// A time within which nearly all first tokens came (about their 95th percentile).
-    pub first_token_p95: Duration,
     /// Answers that were measured.
     pub answers: u64,
     /// The speed of reading was measured, and is no guess.
@@ -63,9 +61,6 @@ const WEIGHT: f64 = 0.2;
 const PREFILL_TOKENS_MIN: u64 = 64;
 /// Answers shorter than this tell nothing of the speed of generating.
 const DECODE_TOKENS_MIN: u64 = 4;
-/// Step of the estimate of the 95th percentile, as a share of itself: up by 95 steps for one that was later, down by 5
-/// for one that was not, so that it rests where one in twenty is later (stochastic approximation, Robbins and Monro 1951).
-const PERCENTILE_STEP: f64 = 0.002;
 
 impl Pace {
     /// What a local 8B model on a consumer GPU does, until something is known.
@@ -86,7 +81,6 @@ impl Pace {
             decode_per_s,
             output_tokens: 256.0,
             load,
-            first_token_p95: Duration::from_secs(2),
             answers: 0,
             prefill_known: false,
             decode_known: false,
@@ -107,7 +101,6 @@ impl Pace {
                 Duration::from_secs_f64(self.load.as_secs_f64() * (1.0 - WEIGHT) + first.as_secs_f64() * WEIGHT);
             return;
         }
-        self.note_first_token(first, weight);
         if tells_reading(measured.prompt_tokens, first, around) {
             self.prefill_known = true;
             blend(&mut self.prefill_per_s, reading(measured.prompt_tokens, first, around));
@@ -125,13 +118,6 @@ impl Pace {
             self.prefill_known = true;
             self.prefill_per_s = reading(prompt_tokens, first, around);
         }
-    }
-
-    fn note_first_token(&mut self, first: Duration, weight: f64) {
-        let estimate = self.first_token_p95.as_secs_f64();
-        let first = first.as_secs_f64();
-        let step = if first > estimate { 95.0 } else { -5.0 } * PERCENTILE_STEP * weight / WEIGHT;
-        self.first_token_p95 = Duration::from_secs_f64((estimate * (1.0 + step)).clamp(0.001, 3_600.0));
     }
 
     /// Time to read this many prompt tokens.
@@ -230,17 +216,6 @@ mod tests {
         pace.note(&Measured { was_cold: true, ..answer(1_000, 100, 60_000, 61_000) }, Around::NOTHING);
         assert_eq!(pace.load, Duration::from_secs(20));
         assert_eq!(pace.prefill_per_s, Pace::local().prefill_per_s);
-    }
-
-    #[test]
-    fn nearly_all_first_tokens_come_within_the_percentile() {
-        let mut pace = Pace::local();
-        for number in 0..20_000_u64 {
-            // Uniform from 0 to 999 ms in a shuffled order: the 95th percentile is 950 ms.
-            pace.note(&answer(10, 2, number * 7_919 % 1_000, 2_000), Around::NOTHING);
-        }
-        let p95 = pace.first_token_p95.as_millis();
-        assert!((880..=1_000).contains(&p95), "{p95}");
     }
 
     proptest! {

@@ -1,16 +1,25 @@
 //! What is known of the places that answer: their health, their speed, and what they have to do.
 
+mod told;
+
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::abandoned::Watch;
 use crate::catalogue::Target;
+use crate::dispatch::Turns;
 use crate::health::{Health, Permission, Standing, State};
 use crate::lane::Lane;
+use crate::late::Late;
 use crate::moment::Moment;
 use crate::pace::Pace;
+use crate::reading::Engine;
+use crate::sleep::Sleep;
+
+pub use told::Told;
 
 /// Everything that is known of all places. What is not in here is as good as unknown.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +37,25 @@ pub struct Site {
     pub pressure: u8,
     /// It slows its GPUs down because of their heat.
     pub throttled: bool,
+    /// What is wrong with its GPUs, as a clause with the upstream as its subject; empty if nothing is.
+    pub ailing: String,
+    /// The program that it is, where it tells.
+    pub engine: Option<Engine>,
     /// The model that we called there last; one that holds a single model in memory holds this one.
     pub held: Option<HeldModel>,
+    /// Whether its machine sleeps, and how it is woken.
+    pub sleep: Sleep,
+    /// It was seen to work on after its clients had left.
+    pub ignores_cancel: bool,
+}
+
+impl Site {
+    /// Time until it is awake, if it sleeps and may be woken.
+    #[must_use]
+    pub fn wake_in(&self, now: Moment) -> Option<Duration> {
+        let is_away = || self.health.state() == State::Offline || self.sleep.is_waking(now);
+        if self.sleep.guess.is_some() && is_away() { self.sleep.ready_in(now) } else { None }
+    }
 }
 
 /// A model in the memory of a server that holds one at a time.
@@ -53,16 +79,24 @@ pub struct Place {
     pub health: Health,
     /// How fast it answers.
     pub pace: Pace,
+    /// When an answer is later than nearly all before.
+    pub late: Late,
     /// Requests that it answers at once; `None` where nobody knows a limit.
     pub slots: Option<u32>,
     /// Whether the model is in memory; `None` where nobody tells.
     pub resident: Option<bool>,
-    /// Requests that it works on.
+    /// Requests that it works on for us.
     pub running: Vec<Running>,
+    /// What its server tells of it besides.
+    pub told: Told,
     /// Predicted work of those that wait for it, by lane.
     pub waiting: [Duration; 3],
     /// Requests given to it so far.
     pub served: u64,
+    /// Calls whose clients have left, as far as the server may still work on them.
+    pub abandoned: Watch,
+    /// Whose turn it is among the lanes.
+    pub(crate) turns: Turns,
 }
 
 /// A request in progress, as it was predicted when it began.
@@ -70,8 +104,8 @@ pub struct Place {
 pub struct Running {
     /// Its number.
     pub id: u64,
-    /// When it was called.
-    pub called: Moment,
+    /// When it was sent there.
+    pub began: Moment,
     /// Tokens of its prompt that had to be read, estimated.
     pub unread_tokens: u64,
     /// When its prompt will have been read.
@@ -84,6 +118,8 @@ pub struct Running {
     pub is_stream: bool,
     /// Other prompts were being read when it began, so that its own time tells no speed.
     pub in_company: bool,
+    /// A second copy of it was sent elsewhere, since it is late.
+    pub is_hedged: bool,
 }
 
 /// An answer that is longer than predicted is not about to end at any moment. Lengths are skewed: the longer one has gone
@@ -112,24 +148,22 @@ impl Place {
         Self {
             health: Health::new(seed),
             pace: if is_local { Pace::local() } else { Pace::cloud() },
+            late: Late::default(),
             slots: None,
             resident: None,
             running: Vec::new(),
+            told: Told::default(),
             waiting: [Duration::ZERO; 3],
             served: 0,
+            abandoned: Watch::default(),
+            turns: Turns::default(),
         }
-    }
-
-    /// Whether a further request would be worked on at once.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.slots.is_none_or(|slots| self.running.len() < slots as usize)
     }
 
     /// Work that it still has to do for those that it works on.
     #[must_use]
     pub fn owed(&self, now: Moment) -> Duration {
-        self.running.iter().map(|running| running.left(now)).sum()
+        self.running.iter().map(|running| running.left(now)).sum::<Duration>() + self.owed_to_others()
     }
 
     /// Until it has read the prompts that it has. Engines read one at a time, whatever they generate meanwhile, so each
@@ -141,29 +175,12 @@ impl Place {
         last + late.map(|running| now.since(running.first_token)).max().unwrap_or_default()
     }
 
-    /// Until a newcomer of this lane gets a slot: the first one has become free, and those that wait before it have had
-    /// theirs, all slots working at once.
-    #[must_use]
-    pub fn slot_free(&self, lane: Lane, now: Moment) -> Duration {
-        let Some(slots) = self.slots.map(|slots| slots.max(1)) else { return Duration::ZERO };
-        // More may run than there are slots, after the owner lowered them: the first of these free none.
-        let Some(over) = self.running.len().checked_sub(slots as usize) else { return Duration::ZERO };
-        let left = self.running.iter().map(|running| running.left(now));
-        let first = if over == 0 {
-            left.min()
-        } else {
-            let mut left: Vec<Duration> = left.collect();
-            left.sort_unstable();
-            left.get(over).copied()
-        };
-        first.unwrap_or_default() + self.ahead(lane) / slots
-    }
-
     /// Until it needs its model no longer: those that it works on are through, and those that wait for it, as far as
     /// they go before others ([`MODEL_STARVED_AFTER`]).
     #[must_use]
     pub fn drained(&self, lane: Lane, now: Moment) -> Duration {
         let running = self.running.iter().map(|running| running.left(now)).max().unwrap_or_default();
+        let running = running.max(if self.told.others.running > 0 { self.usual_rest() } else { Duration::ZERO });
         let waiting = self.ahead(lane) / self.slots.unwrap_or(1).max(1);
         running + waiting.min(MODEL_STARVED_AFTER)
     }
@@ -194,6 +211,11 @@ impl Places {
         self.sites.entry_ref(upstream).or_insert_with(new)
     }
 
+    /// The upstream's record, if there is one.
+    pub fn known_site_mut(&mut self, upstream: &str) -> Option<&mut Site> {
+        self.sites.get_mut(upstream)
+    }
+
     /// The record of a model at an upstream, made if there is none.
     pub fn place_mut(&mut self, target: &Target, is_local: bool) -> &mut Place {
         let new = || Place::new(seed(&target.upstream, &target.model), is_local);
@@ -210,6 +232,11 @@ impl Places {
         self.places.iter()
     }
 
+    /// All records of models, in no order, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Target, &mut Place)> {
+        self.places.iter_mut()
+    }
+
     /// All records of upstreams, in no order.
     pub fn sites(&self) -> impl Iterator<Item = (&str, &Site)> {
         self.sites.iter().map(|(name, site)| (name.as_str(), site))
@@ -222,21 +249,37 @@ impl Places {
         here.map(|(_, place)| place.running.len()).sum()
     }
 
-    /// Counts those that wait anew, from none.
-    pub(crate) fn forget_waiting(&mut self) {
-        self.places.values_mut().for_each(|place| place.waiting = [Duration::ZERO; 3]);
+    /// Counts those that wait anew, from none, and forgets what must be over. Tells whether a lane has its turn somewhere.
+    pub(crate) fn begin_look(&mut self, now: Moment) -> bool {
+        let mut is_due = false;
+        for place in self.places.values_mut() {
+            is_due |= place.turns.look(place.waiting.map(|work| !work.is_zero()));
+            place.waiting = [Duration::ZERO; 3];
+            place.abandoned.tidy(now);
+        }
+        is_due
+    }
+
+    /// The models of an upstream.
+    pub(crate) fn of_mut<'a>(&'a mut self, upstream: &'a str) -> impl Iterator<Item = &'a mut Place> {
+        self.places.iter_mut().filter(move |(target, _)| target.upstream == upstream).map(|(_, place)| place)
     }
 
     /// How an upstream does; where only models of it do not, the worst of these.
     #[must_use]
     pub fn standing(&self, upstream: &str, now: Moment) -> Standing<'_> {
+        let ignores_cancel = self.site(upstream).is_some_and(|site| site.ignores_cancel);
         let site = self.site(upstream).map(|site| site.health.standing(now)).unwrap_or_default();
+        let site = Standing { ignores_cancel, ..site };
         if !site.state.is_well() {
             return site;
         }
+        if let Some(known) = self.site(upstream).filter(|site| !site.ailing.is_empty()) {
+            return Standing { state: State::Degraded, cause: &known.ailing, ..Standing::default() };
+        }
         let models = self.places.iter().filter(|(target, _)| target.upstream == upstream);
         let worst = models
-            .map(|(target, place)| Standing { model: Some(&target.model), ..place.health.standing(now) })
+            .map(|(target, place)| Standing { model: Some(&target.model), ignores_cancel, ..place.standing(now) })
             .filter(|standing| !standing.state.is_well())
             .max_by_key(|standing| (standing.state, Reverse(standing.model)));
         worst.unwrap_or(site)
@@ -250,7 +293,8 @@ impl Places {
 }
 
 /// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
-fn seed(upstream: &str, model: &str) -> u32 {
+#[must_use]
+pub fn seed(upstream: &str, model: &str) -> u32 {
     let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -355,6 +399,7 @@ mod tests {
             cause: "too many",
             trial_in: Some(Duration::from_secs(20)),
             model: Some("b"),
+            ignores_cancel: false,
         };
         assert_eq!(places.standing("gpu", later), want);
         assert_eq!(places.standing("gpu", now + Duration::from_secs(60)).trial_in, Some(Duration::ZERO));

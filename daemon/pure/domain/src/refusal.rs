@@ -52,6 +52,25 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The client will be gone before it is its turn.
+    #[error(
+        "the client waits for {timeout_s} s at most, and this request could begin in about {} s only; give it more time, or \
+         come back later", .wait.as_secs()
+    )]
+    Late {
+        /// How long the client said that it waits.
+        timeout_s: u64,
+        /// Predicted time until it could be worked on.
+        wait: Duration,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Too much fails for anything to be tried twice.
+    #[error("so much fails in this house at the moment that nothing is tried twice; come back in a moment")]
+    RetriesSpent {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Everyone who could answer wants a pause.
     #[error("{cause}; nobody else offers this, and it is left alone for as long as it asked for")]
     RateLimited {
@@ -112,6 +131,8 @@ impl Refusal {
             Self::Busy { .. } => "busy",
             Self::QueueFull { .. } => "queue_full",
             Self::LongQueue { .. } => "long_queue",
+            Self::Late { .. } => "late",
+            Self::RetriesSpent { .. } => "retries_spent",
             Self::RateLimited { .. } => "rate_limit",
             Self::TooLong { .. } => "too_long",
             Self::MockOff => "mock_off",
@@ -129,6 +150,8 @@ impl Refusal {
             Self::Busy { retry_after, .. }
             | Self::QueueFull { retry_after, .. }
             | Self::LongQueue { retry_after, .. }
+            | Self::Late { retry_after, .. }
+            | Self::RetriesSpent { retry_after }
             | Self::RateLimited { retry_after, .. }
             | Self::Stopping { retry_after } => Some(*retry_after),
             Self::UnknownModel { .. }

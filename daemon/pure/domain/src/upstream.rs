@@ -1,9 +1,14 @@
 //! A place that answers: what the config says of it, and the paths it is called on.
 
+mod card;
+
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::sleep::Wake;
 use crate::surface::{Dialect, Surface, Task};
+
+pub use card::CardName;
 
 /// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +91,23 @@ pub struct Upstream {
     pub slots: Option<u32>,
     /// It holds one model in memory at a time, like llama-swap.
     pub one_model: bool,
+    /// How its machine is woken when it sleeps.
+    pub wake: Option<Wake>,
+    /// The cards of its machine that it uses; empty where the owner does not say.
+    pub gpu: Vec<CardName>,
+    /// Where its machine tells of its cards, in the form of dcgm-exporter or nvidia_gpu_exporter.
+    pub gpu_metrics: Option<Address>,
+}
+
+/// An address that is asked as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `http://` or `https://`, host and port.
+    pub origin: String,
+    /// With its slash.
+    pub path: String,
+    /// Without the question mark.
+    pub query: Option<String>,
 }
 
 /// Slowest prefill that is not yet taken for a dead upstream: a 135M model on one old core does more.
@@ -141,6 +163,29 @@ impl Upstream {
             None => format!("{}{path}", self.base_path),
             Some(query) => format!("{}{path}?{query}", self.base_path),
         }
+    }
+
+    /// The same server for paths that stand beside `/v1`, not below it.
+    #[must_use]
+    pub fn root(&self) -> Self {
+        let base_path = self.base_path.strip_suffix("/v1").unwrap_or(&self.base_path).to_owned();
+        Self { base_path, ..self.clone() }
+    }
+
+    /// The program beside it that tells of its GPUs, to be asked for an empty path. It is shown no key.
+    #[must_use]
+    pub fn exporter(&self) -> Option<Self> {
+        let address = self.gpu_metrics.as_ref()?;
+        Some(Self {
+            name: format!("{} (gpu_metrics)", self.name),
+            kind: UpstreamKind::Openai,
+            origin: address.origin.clone(),
+            base_path: address.path.clone(),
+            query: address.query.clone(),
+            key: None,
+            headers: Vec::new(),
+            ..self.clone()
+        })
     }
 
     /// The host of its address, without the port.
@@ -204,6 +249,9 @@ pub(crate) mod tests {
             local: true,
             slots: None,
             one_model: false,
+            wake: None,
+            gpu: Vec::new(),
+            gpu_metrics: None,
         }
     }
 

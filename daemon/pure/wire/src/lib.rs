@@ -14,6 +14,7 @@ mod members;
 pub mod ndjson;
 pub mod ollama;
 pub mod openai;
+pub mod readings;
 pub mod reply;
 pub mod rfc3339;
 pub mod sse;

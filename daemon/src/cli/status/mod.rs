@@ -108,6 +108,7 @@ mod tests {
             cause: Some("slow down".to_owned()),
             trial_in_s: Some(9),
             model: model.map(str::to_owned),
+            ignores_cancel: false,
         };
         let overview = Overview {
             version: "1.2.3".to_owned(),

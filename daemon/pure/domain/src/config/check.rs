@@ -1,5 +1,7 @@
 //! `Draft` to `Config`: everything that is wrong, at once.
 
+mod gpu;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,6 +13,7 @@ use super::{
 };
 use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
+use crate::sleep::Wake;
 use crate::strategy::Strategy;
 use crate::upstream::{Upstream, UpstreamKind};
 use crate::virtual_model::is_virtual;
@@ -135,6 +138,7 @@ impl Check {
             strategy: strategy.unwrap_or(default.strategy),
             client_lanes: draft.client_lanes.unwrap_or(default.client_lanes),
             mock_fallbacks: draft.mock_fallbacks.unwrap_or(default.mock_fallbacks),
+            hedge: draft.hedge.unwrap_or(default.hedge),
         }
     }
 
@@ -187,6 +191,9 @@ impl Check {
             local: draft.local.unwrap_or_else(|| kind == UpstreamKind::Loopback || is_in_house(url.host())),
             slots: slots.and_then(|slots| u32::try_from(slots).ok()),
             one_model: draft.one_model.unwrap_or(false),
+            wake: self.wake(path, draft),
+            gpu: self.cards(&at("gpu"), draft),
+            gpu_metrics: self.gpu_metrics(&at("gpu_metrics"), draft),
             name: self.upstream_name(&at("name"), draft.name.as_deref()),
             kind,
             responses: draft.responses.unwrap_or(url.origin == "https://api.openai.com"),
@@ -202,6 +209,34 @@ impl Check {
             idle_timeout: seconds[2],
             tokens_per_s: u32::try_from(tokens_per_s).unwrap_or(u32::MAX),
         }
+    }
+
+    fn wake(&mut self, path: &str, draft: &UpstreamDraft) -> Option<Wake> {
+        let at = |key: &str| format!("{path}.{key}");
+        let guess = self.seconds(&at("wake_s"), draft.wake_s, 1..=3_600, 45);
+        let broadcast = SocketAddr::from(([255, 255, 255, 255], 9));
+        let address = match draft.wake_address.as_deref().map(str::parse) {
+            None => broadcast,
+            Some(Ok(address)) => address,
+            Some(Err(_)) => {
+                self.problem(at("wake_address"), "must be an address with a port, like \"192.168.1.255:9\"");
+                broadcast
+            }
+        };
+        let Some(text) = &draft.wake else {
+            for (key, is_given) in [("wake_address", draft.wake_address.is_some()), ("wake_s", draft.wake_s.is_some())]
+            {
+                if is_given {
+                    self.problem(at(key), "needs wake, the address of the machine's network card");
+                }
+            }
+            return None;
+        };
+        let mac = parse_mac(text);
+        if mac.is_none() {
+            self.problem(at("wake"), format!("{text:?} is no address of a network card, like \"aa:bb:cc:dd:ee:ff\""));
+        }
+        Some(Wake { mac: mac?, address, guess })
     }
 
     fn upstream_name(&mut self, path: &str, name: Option<&str>) -> String {
@@ -421,6 +456,18 @@ fn is_authority(text: &str) -> bool {
         (None, has_colon) => !has_colon,
     };
     !host.is_empty() && port_is_right && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+/// Six bytes in hexadecimal digits, with colons or dashes between them.
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split([':', '-']);
+    for byte in &mut mac {
+        let part =
+            parts.next().filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
 }
 
 fn is_header_name(name: &str) -> bool {

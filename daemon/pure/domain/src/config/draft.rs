@@ -1,6 +1,7 @@
 //! The configuration as it was written, before anybody looked at what it means.
 
 use crate::secret::Secret;
+use crate::upstream::CardName;
 
 /// The whole file. `None` and empty lists leave a value to its default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -106,6 +107,11 @@ pub struct UpstreamDraft {
     pub local: Option<bool>,
     pub slots: Option<u64>,
     pub one_model: Option<bool>,
+    pub wake: Option<String>,
+    pub wake_address: Option<String>,
+    pub wake_s: Option<u64>,
+    pub gpu: Option<Vec<CardName>>,
+    pub gpu_metrics: Option<String>,
 }
 
 /// `[[alias]]`
@@ -125,4 +131,5 @@ pub struct RouteDraft {
     pub strategy: Option<String>,
     pub client_lanes: Option<bool>,
     pub mock_fallbacks: Option<bool>,
+    pub hedge: Option<bool>,
 }

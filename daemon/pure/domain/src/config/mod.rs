@@ -244,11 +244,13 @@ pub struct RouteSettings {
     pub client_lanes: bool,
     /// Clients may make the first place fail, to try what happens then.
     pub mock_fallbacks: bool,
+    /// A second copy may go to an idle place of the house when the first token is late.
+    pub hedge: bool,
 }
 
 impl Default for RouteSettings {
     fn default() -> Self {
-        Self { strategy: Strategy::Auto, client_lanes: true, mock_fallbacks: false }
+        Self { strategy: Strategy::Auto, client_lanes: true, mock_fallbacks: false, hedge: true }
     }
 }
 

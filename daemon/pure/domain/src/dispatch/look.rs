@@ -28,10 +28,12 @@ impl Dispatch {
     pub fn look(&self, entry: &Entry, house: House<'_>, now: Moment) -> Look {
         let (route, refusal) = weigh(&self.asked(entry, house, now));
         let wanted = Wanted::new(house.config, &self.waiting);
-        let room = route.legs.iter().map(|leg| self.has_room(&leg.target, entry, &wanted, now)).collect();
+        let has_room = |leg: &Leg| leg.score.wake.is_zero() && self.has_room(&leg.target, entry, &wanted, now);
+        let room = route.legs.iter().map(has_room).collect();
         let goes = self.leg_with_room(entry, &route, &wanted, house, now);
+        let late = route.legs.first().and_then(|first| self.check_deadline(entry, first, now).err());
         let full = || if goes.is_none() { self.check_bounds(&route, house).err() } else { None };
-        Look { refusal: refusal.or_else(full), goes, room, route }
+        Look { refusal: refusal.or(late).or_else(full), goes, room, route }
     }
 
     /// How many requests wait for each place as their first choice.

@@ -3,14 +3,21 @@
 //!
 //! Requests wait here and not in the engines, whose own queues can be neither reordered nor moved.
 
+mod bounds;
+mod budget;
+mod cancel;
 mod fair;
+mod hedge;
 mod look;
 mod outcome;
+mod queue;
+mod reading;
 mod swap;
 #[cfg(test)]
 mod tests;
 mod ticket;
 mod turn;
+mod wake;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +35,10 @@ use crate::surface::Surface;
 pub use fair::Shares;
 pub use look::Look;
 pub use outcome::Outcome;
-pub use turn::{Turn, in_turn};
+pub use reading::Heard;
+pub use turn::Turns;
 
+use budget::Budget;
 use swap::Wanted;
 use ticket::Ticket;
 
@@ -43,6 +52,7 @@ pub struct Dispatch {
     /// Those that wait, in the order in which they came.
     waiting: Vec<Ticket>,
     shares: Shares,
+    budget: Budget,
     /// Requests that are being served.
     running: usize,
     last_id: u64,
@@ -70,8 +80,26 @@ pub struct Entry {
     pub client: Arc<str>,
     /// When it came.
     pub since: Moment,
-    /// Places that failed it already.
+    /// Places that failed it already, or that have it.
     pub tried: Vec<Target>,
+    /// Its answer comes in pieces.
+    pub is_stream: bool,
+    /// When its client gives up, if it said so.
+    pub until: Option<Moment>,
+    /// What happened to it before.
+    pub attempt: Attempt,
+}
+
+/// What happened to a request before it is let in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nothing: it has just come.
+    #[default]
+    First,
+    /// The place that had it died, or nothing was really sent there.
+    AfterLoss,
+    /// A place failed it.
+    AfterFailure,
 }
 
 /// Leave to call a place. It holds the place until [`Dispatch::ended`].
@@ -81,6 +109,19 @@ pub struct Grant {
     pub id: u64,
     /// Where to.
     pub leg: Leg,
+    /// After this time without a first token it is late, and a second copy may help; `None` where none could.
+    pub hedge_after: Option<Duration>,
+}
+
+/// How it stands with one that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// How many go before it.
+    pub ahead: usize,
+    /// The machine to which it will go sleeps, and will be awake in about this time.
+    pub wakes_in: Option<Duration>,
+    /// The model must be loaded there, which takes about this time.
+    pub loads_in: Option<Duration>,
 }
 
 /// What became of an entry.
@@ -101,16 +142,8 @@ pub struct Woken {
     pub result: Result<Grant, Refusal>,
 }
 
-/// Most decisions made at one moment for those that wait; the others' turn is the next moment.
-const DECISIONS_MAX: usize = 64;
-/// Most of these for requests that want to wait for their place although another one has room. It may have become
-/// better, but in a house of a thousand places there is always one with room; the others are asked when their decision
-/// is stale.
-const ELSEWHERE_MAX: usize = 4;
 /// So long a request waits for the kind of place that its strategy prefers before it takes another.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Answers after which predictions of the wait are trusted so far that a request is refused for them.
-const TRUSTED_ANSWERS: u64 = 3;
 
 impl Dispatch {
     /// Lets a request in: it goes, waits, or is refused.
@@ -119,11 +152,16 @@ impl Dispatch {
     /// Nobody can serve it, or it would wait for too long.
     pub fn enter(&mut self, entry: Entry, house: House<'_>, now: Moment) -> Result<Entered, Refusal> {
         let route = self.choose(&entry, house, now)?;
+        if let Some(first) = route.legs.first() {
+            self.check_deadline(&entry, first, now)?;
+            self.check_budget(&entry, first, now)?;
+        }
         // Who came before goes before: a newcomer passes those that wait only where they do not want to go.
         let wanted = Wanted::new(house.config, &self.waiting);
         if let Some(leg) = self.leg_with_room(&entry, &route, &wanted, house, now) {
             let start = self.shares.start(&entry.client, tokens(&entry));
-            return Ok(Entered::Go(self.grant(&entry, leg, start, house, now)));
+            let hedge_after = self.hedge_after(&entry, &leg, &route, house);
+            return Ok(Entered::Go(Grant { hedge_after, ..self.grant(&entry, leg, start, house, now) }));
         }
         self.check_bounds(&route, house)?;
         self.last_id += 1;
@@ -142,14 +180,14 @@ impl Dispatch {
         }
     }
 
-    /// How many go before a ticket; `None` if it does not wait.
+    /// What there is to say to one that waits; `None` if it does not.
     #[must_use]
-    pub fn ahead(&self, ticket: u64, now: Moment) -> Option<usize> {
-        self.in_turn(now).iter().position(|id| *id == ticket)
-    }
-
-    fn in_turn(&self, now: Moment) -> Vec<u64> {
-        in_turn(self.waiting.iter().map(Ticket::turn), now)
+    pub fn turn(&self, ticket: u64, now: Moment) -> Option<Turn> {
+        let waiting = self.waiting.iter().find(|waiting| waiting.id == ticket)?;
+        let ahead = self.waiting.iter().filter(|other| other.order() < waiting.order()).count();
+        let passed = now.since(waiting.chosen);
+        let left = |span: Duration| (!span.is_zero()).then(|| span.saturating_sub(passed));
+        Some(Turn { ahead, wakes_in: left(waiting.wake), loads_in: left(waiting.load) })
     }
 
     /// Requests that wait.
@@ -162,76 +200,6 @@ impl Dispatch {
     #[must_use]
     pub const fn running(&self) -> usize {
         self.running
-    }
-
-    /// Gives places that have room to those that wait. To be called whenever something has changed, and now and then.
-    pub fn wake(&mut self, house: House<'_>, now: Moment) -> Vec<Woken> {
-        let mut woken = Vec::new();
-        if self.waiting.is_empty() {
-            return woken;
-        }
-        let wanted = Wanted::new(house.config, &self.waiting);
-        // Each one's wait is the work of those before it, so that is added up along the way.
-        self.places.forget_waiting();
-        let (mut decisions, mut elsewhere) = (0, 0);
-        for id in self.in_turn(now) {
-            // They are kept in the order of their numbers.
-            let Ok(position) = self.waiting.binary_search_by_key(&id, |ticket| ticket.id) else { continue };
-            let is_over = decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent;
-            if !is_over && self.is_due(position, &mut elsewhere, &wanted, now) {
-                decisions += 1;
-                if let Some(result) = self.decide(position, &wanted, house, now) {
-                    woken.push(Woken { ticket: id, result });
-                }
-            } else {
-                account(&mut self.places, &self.waiting[position], true);
-            }
-        }
-        woken
-    }
-
-    /// Whether something may have changed for one that waits.
-    fn is_due(&self, position: usize, elsewhere: &mut usize, wanted: &Wanted<'_>, now: Moment) -> bool {
-        let Some(ticket) = self.waiting.get(position) else { return false };
-        let has_room = |target: &Target| self.has_room(target, &ticket.entry, wanted, now);
-        if now.since(ticket.chosen) >= ticket::STALE_AFTER || ticket.open().iter().any(has_room) {
-            return true;
-        }
-        let is_due = *elsewhere < ELSEWHERE_MAX && ticket.targets.iter().any(has_room);
-        *elsewhere += usize::from(is_due);
-        is_due
-    }
-
-    /// Decides again on one that waits; `None` if it goes on waiting.
-    fn decide(
-        &mut self,
-        position: usize,
-        wanted: &Wanted<'_>,
-        house: House<'_>,
-        now: Moment,
-    ) -> Option<Result<Grant, Refusal>> {
-        let ticket = self.waiting.get(position)?;
-        let route = self.choose(&ticket.entry, house, now);
-        let leg = match &route {
-            Ok(route) => self.leg_with_room(&ticket.entry, route, wanted, house, now),
-            Err(_) => None,
-        };
-        match (route, leg) {
-            (Ok(_), Some(leg)) => {
-                let ticket = self.waiting.remove(position);
-                Some(Ok(self.grant(&ticket.entry, leg, ticket.start, house, now)))
-            }
-            (Ok(route), None) => {
-                let ticket = self.waiting.get_mut(position)?;
-                ticket.renew(&route, now);
-                account(&mut self.places, ticket, true);
-                None
-            }
-            (Err(refusal), _) => {
-                self.waiting.remove(position);
-                Some(Err(refusal))
-            }
-        }
     }
 
     /// The whole decision for an entry, without acting on it.
@@ -262,7 +230,7 @@ impl Dispatch {
             return None;
         }
         let first = route.legs.first()?;
-        let free = |leg: &&Leg| self.has_room(&leg.target, entry, wanted, now);
+        let free = |leg: &&Leg| leg.score.wake.is_zero() && self.has_room(&leg.target, entry, wanted, now);
         if first.is_bound || free(&first) {
             return Some(first).filter(free).cloned();
         }
@@ -280,22 +248,14 @@ impl Dispatch {
             && wanted.permit(target, entry.since, &self.places, now)
     }
 
-    fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {
-        let endpoint = &house.config.endpoint;
-        let Some(first) = route.legs.first() else { return Ok(()) };
-        let wait = first.score.wait;
-        let waiting = self.waiting.len();
-        if waiting >= endpoint.max_waiting {
-            return Err(Refusal::QueueFull { waiting, retry_after: wait });
-        }
-        let answers = self.places.place(&first.target).map_or(0, |place| place.pace.answers);
-        if wait > endpoint.queue_wait && answers >= TRUSTED_ANSWERS {
-            return Err(Refusal::LongQueue { waiting, wait, retry_after: wait.saturating_sub(endpoint.queue_wait) });
-        }
-        Ok(())
+    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
+        self.sessions.note(&entry.wish.prefix, &leg.target, now);
+        self.shares.served(start);
+        self.occupy(entry, leg, house, now)
     }
 
-    fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
+    /// A request goes to a place, which is held for it.
+    fn occupy(&mut self, entry: &Entry, leg: Leg, house: House<'_>, now: Moment) -> Grant {
         self.last_id += 1;
         let id = self.last_id;
         let site = self.places.site_mut(&leg.target.upstream);
@@ -309,18 +269,24 @@ impl Dispatch {
         let place = self.places.place_mut(&leg.target, leg.is_local);
         place.health.called(now);
         place.served += 1;
+        place.turns.went(entry.lane);
         let first_token = now + leg.score.first_token();
         let in_company = place.running.iter().any(|running| !running.is_read);
         let end = first_token + leg.score.decode;
         let unread_tokens = entry.wish.prompt_tokens.saturating_sub(leg.score.warm_tokens);
         let is_stream = entry.wish.stream;
-        let running =
-            Running { id, called: now, unread_tokens, first_token, end, is_read: false, is_stream, in_company };
-        place.running.push(running);
+        place.running.push(Running {
+            id,
+            began: now,
+            unread_tokens,
+            first_token,
+            end,
+            is_stream,
+            in_company,
+            ..Running::default()
+        });
         self.running += 1;
-        self.sessions.note(&entry.wish.prefix, &leg.target, now);
-        self.shares.served(start);
-        Grant { id, leg }
+        Grant { id, leg, hedge_after: None }
     }
 }
 

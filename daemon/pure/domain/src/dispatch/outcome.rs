@@ -33,7 +33,7 @@ impl Dispatch {
         if let Some(running) = place.running.iter_mut().find(|running| running.id == grant.id) {
             if grant.leg.score.load.is_zero() {
                 let around = Around { slow_percent: grant.leg.score.slow_percent, in_company: running.in_company };
-                place.pace.look(running.unread_tokens, now.since(running.called), around);
+                place.pace.look(running.unread_tokens, now.since(running.began), around);
             }
             running.end = now + running.end.since(running.first_token);
             running.first_token = now;
@@ -48,9 +48,18 @@ impl Dispatch {
         let Some(position) = place.running.iter().position(|running| running.id == grant.id) else { return };
         let running = place.running.swap_remove(position);
         self.running = self.running.saturating_sub(1);
+        place.told.note_end(now);
+        let site = self.places.site(&target.upstream);
+        let ignores_cancel = site.is_some_and(|site| site.ignores_cancel);
+        let was_pressed = site.is_some_and(|site| site.pressure > 0);
+        let Some(place) = self.places.known_mut(target) else { return };
         match outcome {
             Outcome::Answered(measured) => {
                 let slow_percent = grant.leg.score.slow_percent;
+                // One that was late has been counted as such.
+                if !running.is_hedged {
+                    place.late.note(&measured);
+                }
                 place.pace.note(&measured, Around { slow_percent, in_company: running.in_company });
                 place.resident = place.resident.map(|_| true);
                 place.health.answered();
@@ -63,6 +72,8 @@ impl Dispatch {
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
             Outcome::Left => {
                 place.health.abandoned();
+                let others = place.told.others.running.max(u32::from(was_pressed && !place.told.is_counted()));
+                place.abandoned.left(running.end, others, ignores_cancel, now);
                 self.places.site_mut(&target.upstream).health.abandoned();
             }
         }
@@ -95,20 +106,30 @@ impl Dispatch {
 
     /// A probe of an upstream ended: well, or with a symptom.
     pub fn probed(&mut self, upstream: &str, result: Result<(), (Symptom, String)>, now: Moment) {
-        let site = &mut self.places.site_mut(upstream).health;
+        let site = self.places.site_mut(upstream);
         match result {
-            Ok(()) => site.answered(),
-            Err((symptom, cause)) => site.failed(now, symptom, cause),
+            Ok(()) => {
+                site.health.answered();
+                site.sleep.answered(now);
+            }
+            Err((symptom, cause)) => site.health.failed(now, symptom, cause),
         }
     }
 
     /// What an upstream tells of one of its models: requests that it answers at once, and whether it is in memory.
     pub fn told(&mut self, target: &Target, slots: Option<u32>, resident: Option<bool>, is_local: bool) {
         let place = self.places.place_mut(target, is_local);
-        place.slots = slots;
-        let was_thrown_out = place.resident == Some(true) && resident == Some(false);
-        place.resident = resident;
-        if was_thrown_out {
+        place.slots = slots.or(place.told.slots);
+        // A server that tells what is in memory does so more often than it lists its models.
+        let resident = if place.told.memory { place.resident } else { resident };
+        self.resides(target, resident);
+    }
+
+    /// Whether a model is in memory. One that was thrown out has lost what it had read.
+    pub(super) fn resides(&mut self, target: &Target, resident: Option<bool>) {
+        let Some(place) = self.places.known_mut(target) else { return };
+        let before = std::mem::replace(&mut place.resident, resident);
+        if before == Some(true) && resident == Some(false) {
             self.sessions.forget(target);
         }
     }

@@ -45,7 +45,8 @@ impl<'a> Wanted<'a> {
             return !wanted.iter().any(starves);
         }
         let holder = Target::new(&target.upstream, &held.model);
-        let is_busy = places.place(&holder).is_some_and(|place| !place.running.is_empty());
+        let is_busy =
+            places.place(&holder).is_some_and(|place| !place.running.is_empty() || place.told.others.running > 0);
         let is_fresh = now.since(held.since) < MODEL_DWELL;
         let is_wanted = wanted.iter().any(|(model, _)| *model == held.model);
         !is_busy && !is_fresh && (!is_wanted || now.since(since) >= MODEL_STARVED_AFTER)

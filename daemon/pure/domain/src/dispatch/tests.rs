@@ -9,7 +9,13 @@ use crate::upstream::UpstreamKind;
 use crate::upstream::tests::upstream;
 use proptest::prelude::*;
 
+mod budget;
+mod cancel;
+mod deadline;
+mod hedge;
 mod look;
+mod turns;
+mod wake;
 
 struct Tower {
     dispatch: Dispatch,
@@ -47,6 +53,9 @@ impl Tower {
             client: client.into(),
             since: self.now,
             tried: Vec::new(),
+            is_stream: true,
+            until: None,
+            attempt: Attempt::First,
         }
     }
 
@@ -94,7 +103,10 @@ fn slots_are_filled_and_the_rest_waits_in_order() {
     let (first, _second) = (tower.go("m"), tower.go("m"));
     let (third, fourth) = (tower.wait("m", Lane::Normal, "c"), tower.wait("m", Lane::Normal, "c"));
     assert_eq!((tower.dispatch.running(), tower.dispatch.waiting()), (2, 2));
-    assert_eq!([third, fourth].map(|ticket| tower.dispatch.ahead(ticket, tower.now)), [Some(0), Some(1)]);
+    assert_eq!(
+        [third, fourth].map(|ticket| tower.dispatch.turn(ticket, tower.now).map(|turn| turn.ahead)),
+        [Some(0), Some(1)]
+    );
     assert!(tower.wake().is_empty());
     let woken = tower.end(&first);
     assert_eq!(woken.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [third]);
@@ -110,36 +122,6 @@ fn a_call_ends_once() {
     tower.end(&grant);
     tower.end(&grant);
     assert_eq!(tower.dispatch.running(), 0);
-}
-
-#[test]
-fn urgent_ones_pass_and_nobody_starves() {
-    let mut tower = Tower::new(&[("a", 1)]);
-    let running = tower.go("m");
-    let bulk = tower.wait("m", Lane::Bulk, "c");
-    let urgent = tower.wait("m", Lane::Interactive, "c");
-    let woken = tower.end(&running);
-    assert_eq!(woken[0].0, urgent);
-    // After a minute of waiting, the bulk request goes before an urgent one that has just come.
-    tower.pass(60);
-    let late = tower.wait("m", Lane::Interactive, "c");
-    let woken = tower.end(&woken[0].1);
-    assert_eq!(woken[0].0, bulk);
-    assert_eq!(tower.end(&woken[0].1)[0].0, late);
-}
-
-#[test]
-fn a_first_token_tells_how_fast_prompts_are_read() {
-    let mut tower = Tower::new(&[("a", 2)]);
-    let mut entry = tower.entry("m", Lane::Normal, "c");
-    entry.wish = Arc::new(Wish { stream: true, ..(*entry.wish).clone() });
-    let Entered::Go(grant) = tower.enter(entry).unwrap() else { panic!("it waits") };
-    tower.pass(2);
-    let place = |tower: &Tower| tower.dispatch.places.place(&target("a", "m")).unwrap().clone();
-    // A hundred tokens should have been read in less than a tenth of a second: whoever comes now waits as long again.
-    assert!(place(&tower).unread(tower.now) > Duration::from_secs(1));
-    tower.dispatch.first_token(&grant, tower.now);
-    assert_eq!((place(&tower).unread(tower.now), place(&tower).pace.prefill_per_s), (Duration::ZERO, 50.0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Entry, Turn};
+use super::Entry;
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::route::{Route, Strategy};
@@ -23,19 +23,44 @@ pub(super) struct Ticket {
     pub(super) is_choosy: bool,
     /// Its predicted work at the best of them.
     pub(super) work: Duration,
+    /// Time until its machine is awake, if it sleeps.
+    pub(super) wake: Duration,
+    /// Time to load its model there, if that must be.
+    pub(super) load: Duration,
     /// When that was decided.
     pub(super) chosen: Moment,
 }
 
+/// Who goes first: the more urgent lane, then the client's turn, then the order of coming. The lanes count from 1, so that
+/// a lane whose turn it is can be put before them.
+pub(super) type Order = (u8, u64, u64);
+
 impl Ticket {
     pub(super) fn new(id: u64, entry: Entry, start: u64, route: &Route) -> Self {
         let chosen = entry.since;
-        Self { id, entry, start, targets: targets(route), is_choosy: is_choosy(route), work: work(route), chosen }
+        let mut ticket = Self {
+            id,
+            entry,
+            start,
+            targets: Vec::new(),
+            is_choosy: false,
+            work: Duration::ZERO,
+            wake: Duration::ZERO,
+            load: Duration::ZERO,
+            chosen,
+        };
+        ticket.renew(route, chosen);
+        ticket
     }
 
     pub(super) fn renew(&mut self, route: &Route, now: Moment) {
-        (self.targets, self.work, self.chosen) = (targets(route), work(route), now);
-        self.is_choosy = is_choosy(route);
+        self.targets = route.legs.iter().map(|leg| leg.target.clone()).collect();
+        self.chosen = now;
+        let Some(first) = route.legs.first() else { return };
+        let score = &first.score;
+        self.is_choosy = first.is_bound || matches!(first.strategy, Strategy::Auto | Strategy::Fastest);
+        self.work = score.load + score.prefill + score.decode;
+        (self.wake, self.load) = (score.wake, score.load);
     }
 
     /// The places that it takes as soon as they have room: the best only, where the wait for it is part of the choice.
@@ -43,19 +68,7 @@ impl Ticket {
         if self.is_choosy { self.targets.get(..1).unwrap_or_default() } else { &self.targets }
     }
 
-    pub(super) const fn turn(&self) -> Turn {
-        Turn { id: self.id, lane: self.entry.lane, since: self.entry.since, start: self.start }
+    pub(super) const fn order(&self) -> Order {
+        (self.entry.lane as u8 + 1, self.start, self.id)
     }
-}
-
-fn targets(route: &Route) -> Vec<Target> {
-    route.legs.iter().map(|leg| leg.target.clone()).collect()
-}
-
-fn is_choosy(route: &Route) -> bool {
-    route.legs.first().is_some_and(|leg| leg.is_bound || matches!(leg.strategy, Strategy::Auto | Strategy::Fastest))
-}
-
-fn work(route: &Route) -> Duration {
-    route.legs.first().map_or(Duration::ZERO, |leg| leg.score.load + leg.score.prefill + leg.score.decode)
 }

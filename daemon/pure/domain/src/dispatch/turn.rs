@@ -1,79 +1,40 @@
-//! Who goes first among those that wait.
-
-use std::cmp::Reverse;
+//! Lanes at one place: the more urgent one goes first, but of so many requests that go, some are the others'.
 
 use crate::lane::Lane;
-use crate::moment::Moment;
 
-/// What of one that waits decides when its turn is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
-    /// Its number, in the order of coming.
-    pub id: u64,
-    /// How urgent it is.
-    pub lane: Lane,
-    /// When it came.
-    pub since: Moment,
-    /// Where it begins among its client's requests ([`Shares`](super::Shares)).
-    pub start: u64,
+/// For each lane, how many more urgent requests may go to a place past one that waits: of five one is a normal one, of ten
+/// one is bulk, however many urgent ones there are and however long it lasts.
+const PASSED_MAX: [u32; 3] = [u32::MAX, 4, 9];
+
+/// How often each lane was passed by at a place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turns {
+    passed: [u32; 3],
+    waits: [bool; 3],
 }
 
-/// The numbers of all that wait, those who go first first.
-///
-/// A lane's turns become more urgent with the waits in it ([`Lane::urgency`]). Who takes them is decided within the lane, by
-/// the clients' shares: the client that had least so far takes the turn of the one that waited longest.
-#[must_use]
-pub fn in_turn(waiting: impl Iterator<Item = Turn>, now: Moment) -> Vec<u64> {
-    let mut lanes = Lane::NAMES.map(|_| Vec::new());
-    for turn in waiting {
-        if let Some(lane) = lanes.get_mut(turn.lane as usize) {
-            lane.push(turn);
+impl Turns {
+    /// In which lanes somebody waits for the place. Tells whether a lane has its turn.
+    pub(crate) fn look(&mut self, waits: [bool; 3]) -> bool {
+        self.waits = waits;
+        [Lane::Normal, Lane::Bulk].into_iter().any(|lane| self.is_due(lane))
+    }
+
+    /// A request of this lane goes to the place.
+    pub(crate) fn went(&mut self, lane: Lane) {
+        for ((number, passed), waits) in self.passed.iter_mut().enumerate().zip(self.waits) {
+            if number == lane as usize {
+                *passed = 0;
+            } else if number > lane as usize && waits {
+                *passed = passed.saturating_add(1);
+            }
         }
     }
-    let mut order = Vec::new();
-    for mut lane in lanes {
-        let mut since: Vec<Moment> = lane.iter().map(|turn| turn.since).collect();
-        since.sort_unstable();
-        lane.sort_unstable_by_key(|turn| (turn.start, turn.id));
-        let urgency = |(turn, since): (Turn, Moment)| (Reverse(turn.lane.urgency(now.since(since))), turn);
-        order.extend(lane.into_iter().zip(since).map(urgency));
-    }
-    order.sort_by_key(|(urgency, turn)| (*urgency, turn.lane, turn.start, turn.id));
-    order.into_iter().map(|(_, turn)| turn.id).collect()
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn order(waiting: &[(Lane, u64, u64)], now_s: u64) -> Vec<u64> {
-        let at = |seconds| Moment::after_start(Duration::from_secs(seconds));
-        let turns = (0..).zip(waiting).map(|(id, (lane, since_s, start))| Turn {
-            id,
-            lane: *lane,
-            since: at(*since_s),
-            start: *start,
-        });
-        in_turn(turns, at(now_s))
-    }
-
-    #[test]
-    fn urgent_lanes_go_first_and_nobody_starves() {
-        use Lane::{Bulk, Interactive, Normal};
-        let all = [(Bulk, 0, 0), (Normal, 0, 0), (Interactive, 0, 0)];
-        assert_eq!(order(&all, 0), [2, 1, 0]);
-        assert_eq!(order(&all, 9_999), [2, 1, 0]);
-        // After half a minute bulk goes before whoever came a second ago.
-        assert_eq!(order(&[(Interactive, 29, 0), (Bulk, 0, 0)], 30), [1, 0]);
-        assert_eq!(order(&[(Bulk, 0, 0), (Interactive, 10, 0), (Normal, 10, 0)], 12), [1, 0, 2]);
-    }
-
-    #[test]
-    fn the_turns_of_a_lane_go_to_clients_by_their_shares() {
-        use Lane::{Bulk, Normal};
-        // A flood of one client, then one request of another, which takes the turn of the oldest.
-        let flood = [(Normal, 0, 100), (Normal, 0, 200), (Normal, 0, 300), (Normal, 9, 0), (Bulk, 0, 0)];
-        assert_eq!(order(&flood, 10), [3, 0, 1, 4, 2]);
+    /// Whether the lane has its turn.
+    pub(crate) fn is_due(&self, lane: Lane) -> bool {
+        let number = lane as usize;
+        let passed = self.passed.get(number).zip(PASSED_MAX.get(number));
+        passed.is_some_and(|(passed, most)| passed >= most) && self.waits.get(number) == Some(&true)
     }
 }

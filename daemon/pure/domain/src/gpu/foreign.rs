@@ -14,7 +14,8 @@ use super::{Process, Sample, Vram, is_model_server};
 pub struct Ours {
     /// Upstreams on this machine.
     pub upstreams: usize,
-    /// Requests in flight there.
+    /// Requests in flight there, with those of others that the servers themselves tell of: these take slots, and are
+    /// not counted a second time as foreign load.
     pub in_flight: u64,
     /// Requests that ever went there: shows those that began and ended between two readings.
     pub begun: u64,

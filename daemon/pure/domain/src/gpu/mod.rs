@@ -1,6 +1,7 @@
 //! Graphics cards: what is read of them, how the reading goes, and which of their load is not ours.
 
 mod foreign;
+mod press;
 mod process;
 mod sample;
 mod state;
@@ -8,6 +9,7 @@ mod state;
 use serde::{Deserialize, Serialize};
 
 pub use foreign::{ForeignFold, ForeignLoad, Ours};
+pub use press::{Press, Uses};
 pub use process::{Process, is_model_server, label};
 pub use sample::{Clocks, Ecc, Pcie, Sample, Throttle, Vram};
 pub use state::{CardState, GpuState};

@@ -150,6 +150,21 @@ impl Throttle {
         (Self::DisplayClock, "display_clock"),
     ];
 
+    /// The reasons of a mask as NVIDIA's driver writes it:
+    /// <https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html>.
+    #[must_use]
+    pub fn of_bits(bits: u64) -> Vec<Self> {
+        // The order of `ALL` is that of the bits.
+        let reasons = Self::ALL.iter().enumerate();
+        reasons.filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, (reason, _))| *reason).collect()
+    }
+
+    /// Whether it is heat that slows the card down.
+    #[must_use]
+    pub const fn is_heat(self) -> bool {
+        matches!(self, Self::SoftwareThermal | Self::HardwareThermal)
+    }
+
     /// What a person should know of it; `None` for reasons that cost nothing or were wished for.
     #[must_use]
     pub const fn trouble(self) -> Option<&'static str> {
@@ -166,6 +181,22 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_drivers_bits_are_the_reasons() {
+        for (bits, want) in [
+            (0, &[][..]),
+            (0x1, &[Throttle::Idle]),
+            (0x4, &[Throttle::PowerCap]),
+            (0x20, &[Throttle::SoftwareThermal]),
+            (0x48, &[Throttle::HardwareSlowdown, Throttle::HardwareThermal]),
+            (0x80, &[Throttle::PowerBrake]),
+            (0x100, &[Throttle::DisplayClock]),
+            (u64::MAX << 9, &[]),
+        ] {
+            assert_eq!(Throttle::of_bits(bits), want, "{bits:#x}");
+        }
+    }
 
     #[test]
     fn shares_of_memory_stay_within_bounds() {

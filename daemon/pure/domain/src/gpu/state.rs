@@ -33,6 +33,11 @@ pub enum GpuState {
         /// What it said.
         reason: String,
     },
+    /// The program that the owner named for them does not tell of them.
+    Untold {
+        /// What came instead.
+        reason: String,
+    },
     /// The cards are read.
     Reading,
     /// The driver does not answer; the values are old.
@@ -56,6 +61,7 @@ impl GpuState {
             Self::NoPermission => "no_permission",
             Self::NoCard => "no_card",
             Self::Failed { .. } => "failed",
+            Self::Untold { .. } => "untold",
             Self::Reading => "reading",
             Self::Late { .. } => "late",
         }
@@ -90,6 +96,11 @@ impl GpuState {
                 format!("The NVIDIA driver fails: {reason}. See what `nvidia-smi` says; Airlane tries again by itself.")
                     .into()
             }
+            Self::Untold { reason } => format!(
+                "The cards of this machine are not told: {reason}. Check gpu_metrics of the upstream in the config, and \
+                 that the exporter runs."
+            )
+            .into(),
             Self::Late { age_s } => format!(
                 "The NVIDIA driver does not answer: the last reading is {age_s} s old. Requests are served all the \
                  same. If it stays like this, look for NVRM messages in the kernel's log (`dmesg`)."
@@ -156,6 +167,7 @@ mod tests {
             GpuState::NoPermission,
             GpuState::NoCard,
             GpuState::Failed { reason: reason.clone() },
+            GpuState::Untold { reason: reason.clone() },
             GpuState::Late { age_s: 7 },
         ] {
             let sentence = state.sentence().expect("a sentence");

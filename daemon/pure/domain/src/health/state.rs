@@ -88,6 +88,8 @@ pub struct Standing<'a> {
     pub trial_in: Option<Duration>,
     /// The only model that does not do well, if it is not all of them.
     pub model: Option<&'a str>,
+    /// It goes on with work whose client has left.
+    pub ignores_cancel: bool,
 }
 
 #[cfg(test)]

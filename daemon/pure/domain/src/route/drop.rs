@@ -105,6 +105,8 @@ pub(super) fn may(asked: &Asked<'_>, spot: &Spot<'_>) -> Result<Surface, Why> {
     }
     match hold(site, place, asked.now) {
         None => Ok(far),
+        // It is woken, if that is worth it.
+        Some(_) if asked.places.site(&target.upstream).is_some_and(|site| site.wake_in(asked.now).is_some()) => Ok(far),
         Some(held) => Err(Why::Health { state: held.state, cause: held.cause.to_owned(), until: held.until }),
     }
 }

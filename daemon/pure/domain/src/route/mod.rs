@@ -67,13 +67,24 @@ pub struct Leg {
     pub strategy: Strategy,
     /// The conversation is in the middle of a tool call there.
     pub is_bound: bool,
+    /// It is a second copy, since the first place is late.
+    pub is_hedge: bool,
     /// Nobody else could answer, so that it is tried although it does not do well.
     pub is_last_resort: bool,
 }
 
 impl Leg {
     fn new(target: &Target, far: Surface, is_local: bool, score: Score, strategy: Strategy) -> Self {
-        Self { target: target.clone(), far, is_local, score, strategy, is_bound: false, is_last_resort: false }
+        Self {
+            target: target.clone(),
+            far,
+            is_local,
+            score,
+            strategy,
+            is_bound: false,
+            is_hedge: false,
+            is_last_resort: false,
+        }
     }
 }
 
@@ -147,8 +158,12 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
                 let score = score::score(asked, spot, &hope);
                 let weight = tier.weights.get(spot.number).copied();
                 let position = Position { spot, score: &score, weight: weight.unwrap_or(1) };
-                let key = score::key(asked, &position, strategy);
-                keyed.push(((asked.wish.provider.position(&spot.upstream.name), key), (spot, far, score)));
+                let key = (
+                    asked.wish.provider.position(&spot.upstream.name),
+                    is_left_asleep(asked, &score, strategy),
+                    score::key(asked, &position, strategy),
+                );
+                keyed.push((key, (spot, far, score)));
                 // The best are picked out now and then, so that a thousand places need no room for a thousand.
                 if keyed.len() >= most.saturating_mul(4) {
                     keyed.sort_by_key(|(key, _)| *key);
@@ -163,6 +178,13 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
         Leg::new(spot.target, far, spot.upstream.local, score, strategy)
     };
     route.legs.extend(keyed.into_iter().map(|(_, best)| leg(best)));
+}
+
+/// Whether a machine sleeps and is woken only if nobody else can serve: where the strategy does not go by time, and for
+/// work that has time.
+fn is_left_asleep(asked: &Asked<'_>, score: &Score, strategy: Strategy) -> bool {
+    let is_by_time = matches!(strategy, Strategy::Auto | Strategy::Fastest);
+    !score.wake.is_zero() && (!is_by_time || asked.lane == Lane::Bulk)
 }
 
 /// A conversation in the middle of a tool call stays where it is: another model would not know what it called, or how.

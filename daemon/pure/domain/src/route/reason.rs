@@ -22,6 +22,9 @@ impl fmt::Display for Reason<'_> {
         if leg.is_last_resort {
             return formatter.write_str("last resort: nobody else could answer");
         }
+        if leg.is_hedge {
+            return formatter.write_str("hedge: the first place was late, and this one had nothing to do");
+        }
         if leg.is_bound {
             return formatter.write_str("bound: the tool call goes on where it began");
         }
@@ -38,6 +41,9 @@ impl fmt::Display for Reason<'_> {
         )?;
         if score.warm_tokens > 0 {
             write!(formatter, ", {} tokens warm", score.warm_tokens)?;
+        }
+        if !score.wake.is_zero() {
+            formatter.write_str(", machine to be woken")?;
         }
         if !score.load.is_zero() {
             formatter.write_str(", model to be loaded")?;

@@ -8,11 +8,14 @@ use super::wish::Wish;
 use crate::catalogue::{ModelInfo, Price, Target};
 use crate::pace::Pace;
 use crate::places::{MODEL_DWELL, Place, Site};
+use crate::reading::Others;
 use crate::strategy::Strategy;
 
 /// A prediction for one place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Score {
+    /// Until its machine is awake.
+    pub wake: Duration,
     /// Until it begins to work on the request.
     pub wait: Duration,
     /// To load the model.
@@ -25,8 +28,10 @@ pub struct Score {
     pub warm_tokens: u64,
     /// In micro-dollars; where nobody tells the price, as for a strong model of a cloud.
     pub price_micros: u64,
-    /// Requests that it works on.
+    /// Requests that it works on for us.
     pub running: u32,
+    /// Requests of others that it works on, or that wait inside it.
+    pub others: u32,
     /// How long everything takes there, in percent of what it takes on a place that is free and cool.
     pub slow_percent: u32,
 }
@@ -39,12 +44,16 @@ const UNKNOWN_PRICE: Price = Price { prompt_micros: 3_000_000, output_micros: 15
 const MICROS_PER_SECOND: u64 = 1_000;
 /// What leaves the house must be worth it: [`Strategy::Auto`] takes a cloud only if it is this much sooner.
 const RELUCTANCE: Duration = Duration::from_secs(10);
+/// A machine is woken only if all others are this much later: it makes noise, and takes power.
+const RELUCTANCE_TO_WAKE: Duration = Duration::from_secs(10);
 /// [`Strategy::Auto`] counts the time of generating by this part. Somebody reads along meanwhile; and if each took the
 /// place that is soonest through for itself alone, all would crowd before the fastest one and be served later, the last
 /// token included: the bench `traffic` shows it.
 const DECODE_COUNTS: u32 = 2;
 /// How much slower a GPU is that protects itself from heat.
 const THROTTLED: f64 = 1.5;
+/// How much slower a site is of whose GPUs one has failed: nobody knows what its server does without it.
+const AILING: f64 = 4.0;
 /// Foreign load counts up to this share; beyond it a GPU still gives something.
 const PRESSURE_MAX: f64 = 0.9;
 /// Answers without a wish for their length are taken to be as long as those before, but not longer than this.
@@ -54,7 +63,7 @@ impl Score {
     /// Time to the first token.
     #[must_use]
     pub fn first_token(&self) -> Duration {
-        self.wait + self.load + self.prefill
+        self.wake + self.wait + self.load + self.prefill
     }
 
     /// Time to the end of the answer.
@@ -63,13 +72,15 @@ impl Score {
         self.first_token() + self.decode
     }
 
-    /// Time with money, and with the privacy of the house, counted as time; half of the time of generating.
+    /// Time with money, and with the privacy of the house and a machine's sleep, counted as time; half of the time of
+    /// generating.
     fn worth(&self, is_local: bool) -> Duration {
         let price = Duration::from_millis(self.price_micros.saturating_mul(1_000) / MICROS_PER_SECOND);
         self.first_token()
             .saturating_add(self.decode / DECODE_COUNTS)
             .saturating_add(price)
             .saturating_add(if is_local { Duration::ZERO } else { RELUCTANCE })
+            .saturating_add(if self.wake.is_zero() { Duration::ZERO } else { RELUCTANCE_TO_WAKE })
     }
 }
 
@@ -123,19 +134,28 @@ pub(super) fn score(asked: &Asked<'_>, spot: &Spot<'_>, hope: &Hope) -> Score {
     let warm_tokens = spot.warm_tokens.min(asked.wish.prompt_tokens);
     let output = output_tokens(asked.wish, pace);
     let running = place.map_or(0, |place| place.running.len());
-    let slow = slowness(site) * (1.0 + running as f64 * CONTENTION);
+    let others = place.map_or(Others::default(), |place| place.told.others);
+    let beside = running as f64 + f64::from(others.running);
+    let slow = slowness(site) * (1.0 + beside * CONTENTION);
     let told = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded));
     let other = if upstream.one_model { other_model(asked, target, site) } else { None };
     // Where somebody is served, the model is there, or is being loaded: then the time to that is in the wait.
-    let is_cold = other.is_some() || (told == Some(false) && running == 0);
+    let is_cold = other.is_some() || (told == Some(false) && running == 0 && others.running == 0);
+    let load = match place.and_then(|place| place.told.loading_since) {
+        Some(since) => pace.load.saturating_sub(asked.now.since(since)),
+        None if is_cold => pace.load,
+        None => Duration::ZERO,
+    };
     Score {
+        wake: site.and_then(|site| site.wake_in(asked.now)).unwrap_or_default(),
         wait: other.unwrap_or_default().max(place.map_or(Duration::ZERO, |place| wait(asked, place))),
-        load: if is_cold { pace.load } else { Duration::ZERO },
+        load,
         prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
         decode: pace.decode(output).mul_f64(slow),
         warm_tokens,
         price_micros: price(info, is_local).of(asked.wish.prompt_tokens, output as u64),
         running: u32::try_from(running).unwrap_or(u32::MAX),
+        others: others.requests(),
         slow_percent: (slow * 100.0) as u32,
     }
 }
@@ -162,7 +182,9 @@ pub(super) fn output_tokens(wish: &Wish, pace: &Pace) -> f64 {
 fn slowness(site: Option<&Site>) -> f64 {
     let Some(site) = site else { return 1.0 };
     let taken = (f64::from(site.pressure) / 100.0).min(PRESSURE_MAX);
-    1.0 / (1.0 - taken) * if site.throttled { THROTTLED } else { 1.0 }
+    let hot = if site.throttled { THROTTLED } else { 1.0 };
+    let ailing = if site.ailing.is_empty() { 1.0 } else { AILING };
+    1.0 / (1.0 - taken) * hot * ailing
 }
 
 /// The price that is reckoned with. The house's own places cost nothing unless somebody says so.

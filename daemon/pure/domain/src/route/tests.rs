@@ -7,6 +7,7 @@ use crate::catalogue::{Capabilities, Listings, ModelInfo, Price};
 use crate::config::Alias;
 use crate::health::Symptom;
 use crate::places::Running;
+use crate::reading::{InMemory, Others};
 use crate::upstream::UpstreamKind;
 use crate::upstream::tests::upstream;
 
@@ -342,6 +343,44 @@ fn a_place_whose_first_token_was_late_is_hoped_to_be_little_better() {
     assert_eq!(route.legs[1].target, at("gpu/qwen"));
     // Half as fast again as it was seen: 750 tokens a second.
     assert_eq!(route.legs[1].score.prefill, Duration::from_secs(8));
+}
+
+#[test]
+fn heat_loss_and_others_make_a_place_later() {
+    let total = |house: &Fixture| {
+        let route = house.route();
+        route.legs.iter().find(|leg| leg.target == at("gpu/qwen")).map(|leg| leg.score).unwrap()
+    };
+    let free = Fixture::new(&["qwen"]);
+    let mut hot = Fixture::new(&["qwen"]);
+    hot.places.site_mut("gpu").throttled = true;
+    let mut ailing = Fixture::new(&["qwen"]);
+    ailing.places.site_mut("gpu").ailing = "has lost a card".to_owned();
+    let mut shared = Fixture::new(&["qwen"]);
+    shared.places.place_mut(&at("gpu/qwen"), true).told.others = Others { running: 3, waiting: 1 };
+    let cool = total(&free).total();
+    for (house, case) in [(&hot, "heat"), (&ailing, "a lost card"), (&shared, "others")] {
+        assert!(total(house).total() > cool, "{case}");
+        assert_eq!(house.order()[0], "mac/qwen", "{case}");
+    }
+    assert_eq!((total(&shared).running, total(&shared).others), (0, 4));
+    assert!(total(&shared).wait > Duration::ZERO, "they queue there already");
+    hot.places.site_mut("gpu").throttled = false;
+    assert_eq!((total(&hot), hot.order()[0].as_str()), (total(&free), "gpu/qwen"));
+    let standing = ailing.places.standing("gpu", NOW);
+    assert_eq!((standing.state, standing.cause), (crate::health::State::Degraded, "has lost a card"));
+}
+
+#[test]
+fn a_model_that_is_being_loaded_is_there_sooner() {
+    let mut house = Fixture::new(&["gpu/qwen"]);
+    let load = |house: &Fixture| house.route().legs[0].score.load;
+    let place = house.places.place_mut(&at("gpu/qwen"), true);
+    place.resident = Some(false);
+    assert_eq!(load(&house), Duration::from_secs(10));
+    let began = Moment::after_start(Duration::from_secs(96));
+    house.places.place_mut(&at("gpu/qwen"), true).note_memory(InMemory::Loading, None, began);
+    assert_eq!(load(&house), Duration::from_secs(6));
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Ask {
     pub(super) object: Object,
 }
 
+/// Longest name of a model, which may be a list of some with commas between: errors and logs repeat it.
+const NAME_BYTES_MAX: usize = 4_096;
+
 /// Most names in `models`.
 const MODELS_MAX: usize = 16;
 
@@ -140,6 +143,12 @@ fn models(object: &Object) -> Result<Vec<String>, Malformed> {
         return Err(Malformed::new("models", format!("holds more than {MODELS_MAX} names")));
     }
     for name in first.into_iter().chain(more) {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Malformed::new(
+                "model",
+                format!("is longer than {NAME_BYTES_MAX} bytes: no model has such a name"),
+            ));
+        }
         if !name.is_empty() && !models.contains(&name) {
             models.push(name);
         }
@@ -234,6 +243,17 @@ mod tests {
         }
         let error = read(Surface::OpenaiChat, r#"{"model":"a","mock_testing_fallbacks":1,"messages":[{}]}"#);
         assert!(error.expect_err("no boolean").to_string().starts_with("mock_testing_fallbacks: invalid type"));
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        for (length, is_read) in [(NAME_BYTES_MAX, true), (NAME_BYTES_MAX + 1, false)] {
+            let name = "m".repeat(length);
+            for model in [format!(r#""model":"{name}""#), format!(r#""model":"a","models":["{name}"]"#)] {
+                let body = format!(r#"{{{model},"messages":[{{}}]}}"#);
+                assert_eq!(Ask::read(Surface::OpenaiChat, &body.into()).is_ok(), is_read, "{length}");
+            }
+        }
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! What the conversation itself tells of its route: its length, what a model must be able to do, and which one it is.
 
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::LazyLock;
 
 use domain::route::{Mark, Needs};
 use foldhash::fast::FixedState;
-use memchr::memmem::Finder;
 
 use crate::json::{Object, elements, strings};
 
@@ -37,10 +35,11 @@ pub(super) fn look(object: &Object) -> Look {
     let mut look = Look::default();
     let mut hasher = FixedState::with_seed(0).build_hasher();
     let mut tokens = 0;
-    let mut last = "";
     for text in HEAD.iter().filter_map(|name| object.raw(name)) {
         hasher.write(text.as_bytes());
-        tokens += length(text, &mut look.needs);
+        let words = words(text);
+        look.needs.vision |= words.picture;
+        tokens += length(text, words);
     }
     let is_list = |text: &str| text.starts_with('[') && text != "[]";
     look.needs.tools = object.raw("tools").is_some_and(is_list);
@@ -48,9 +47,11 @@ pub(super) fn look(object: &Object) -> Look {
     for text in BODY.iter().filter_map(|name| object.raw(name)) {
         for message in elements(text) {
             hasher.write(message.as_bytes());
-            tokens += length(message, &mut look.needs);
+            let words = words(message);
+            look.needs.vision |= words.picture;
+            look.tool_loop = words.tool_result;
+            tokens += length(message, words);
             look.prefix.push(Mark { hash: hasher.finish(), tokens });
-            last = message;
         }
     }
     // Ollama's pictures stand beside the prompt.
@@ -58,16 +59,13 @@ pub(super) fn look(object: &Object) -> Look {
     let old = look.prefix.len().saturating_sub(MARKS_MAX);
     look.prefix.drain(..old);
     look.prompt_tokens = tokens;
-    look.tool_loop = is_tool_result(last);
     look
 }
 
-/// The length of a piece of JSON in tokens. Pictures in it are counted as such, and noted.
-fn length(text: &str, needs: &mut Needs) -> u64 {
-    let has_picture = has_picture(text.as_bytes());
-    needs.vision |= has_picture;
+/// The length of a piece of JSON in tokens. Pictures in it are counted as such.
+fn length(text: &str, words: Words) -> u64 {
     let (mut bytes, mut pictures) = (text.len(), 0);
-    if has_picture && bytes > PAYLOAD_BYTES_MIN {
+    if words.picture && bytes > PAYLOAD_BYTES_MIN {
         for payload in payloads(text) {
             bytes -= payload;
             pictures += 1;
@@ -82,35 +80,38 @@ fn payloads(text: &str) -> impl Iterator<Item = usize> {
     strings(text).filter(is_file).map(str::len)
 }
 
-/// Whether a member or a value is called `image`, `images`, `image_url` or `input_image`. Quotes within texts are escaped,
-/// so that a text about pictures is none.
-fn has_picture(text: &[u8]) -> bool {
-    static IMAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("image"));
-    IMAGE.find_iter(text).any(|at| is_word(text, at, "image", &["", "input_"], &["", "s", "_url"]))
+/// Which telling words a piece of JSON holds, as names or values. Quotes within texts are escaped, so that a text about
+/// pictures is none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Words {
+    /// `image`, `images`, `image_url` or `input_image`.
+    picture: bool,
+    /// It brings the result of a tool call, in any dialect: a member `tool_call_id`, or a type `tool_result` or
+    /// `function_call_output`, or the role `tool`.
+    tool_result: bool,
 }
 
-/// Whether a message brings the result of a tool call, in any dialect: it has a member `tool_call_id`, or a type
-/// `tool_result` or `function_call_output`, or the role `tool`.
-fn is_tool_result(message: &str) -> bool {
-    static CALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("tool"));
-    static OUTPUT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("function_call_output"));
-    let text = message.as_bytes();
-    let is_role = |at: usize| {
-        text.get(..at).is_some_and(|before| before.ends_with(b"\"role\":\"") || before.ends_with(b"\"role\": \""))
-    };
-    CALL.find_iter(text).any(|at| {
-        is_word(text, at, "tool", &[""], &["_result", "_call_id"])
-            || (is_word(text, at, "tool", &[""], &[""]) && is_role(at))
-    }) || OUTPUT.find_iter(text).any(|at| is_word(text, at, "function_call_output", &[""], &[""]))
-}
-
-/// Whether the word at this place is a whole string, with one of these beginnings and one of these endings.
-fn is_word(text: &[u8], at: usize, word: &str, begins: &[&str], ends: &[&str]) -> bool {
-    let (before, after) = text.split_at(at);
-    let after = after.get(word.len()..).unwrap_or_default();
-    let opens = |begin: &&str| before.strip_suffix(begin.as_bytes()).is_some_and(|rest| rest.ends_with(b"\""));
-    let closes = |end: &&str| after.strip_prefix(end.as_bytes()).is_some_and(|rest| rest.starts_with(b"\""));
-    begins.iter().any(opens) && ends.iter().any(closes)
+/// Looks at what stands behind each quote: texts are long and have few, so that one pass finds all words.
+fn words(text: &str) -> Words {
+    let bytes = text.as_bytes();
+    let mut words = Words::default();
+    for quote in memchr::memchr_iter(b'"', bytes) {
+        let (before, after) = bytes.split_at(quote);
+        let after = after.get(1..).unwrap_or_default();
+        let is_one = |names: &[&str]| {
+            names.iter().any(|name| after.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"\"")))
+        };
+        match after.first() {
+            Some(b'i') => words.picture |= is_one(&["image", "images", "image_url", "input_image"]),
+            Some(b'f') => words.tool_result |= is_one(&["function_call_output"]),
+            Some(b't') => {
+                let is_role = || before.ends_with(b"\"role\":") || before.ends_with(b"\"role\": ");
+                words.tool_result |= is_one(&["tool_result", "tool_call_id"]) || (is_one(&["tool"]) && is_role());
+            }
+            _ => {}
+        }
+    }
+    words
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Checks of JSON as text, before anything of it is read.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::malformed::Malformed;
 
@@ -75,7 +78,8 @@ pub(super) fn string_end(body: &[u8], from: usize) -> usize {
 /// Refuses `\ud800` without its partner: serde passes it over inside skipped text, and upstreams answer it with a 500.
 pub(super) fn surrogates(text: &str) -> Result<(), Malformed> {
     let bytes = text.as_bytes();
-    if memchr::memmem::find(bytes, b"\\u").is_none() {
+    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
+    if ESCAPE.find(bytes).is_none() {
         return Ok(());
     }
     match half_pair(bytes, 0) {

@@ -19,6 +19,40 @@ fn an_empty_file_is_a_good_config() {
 }
 
 #[test]
+fn machines_to_be_woken_have_an_address() {
+    let with = |wake: Option<&str>, address: Option<&str>, seconds| {
+        let draft = UpstreamDraft {
+            wake: wake.map(str::to_owned),
+            wake_address: address.map(str::to_owned),
+            wake_s: seconds,
+            ..upstream("a", "openai", "http://x:1")
+        };
+        check(&Draft { upstreams: vec![draft], ..Draft::default() })
+    };
+    let wake = |checked: Result<Config, Vec<Problem>>| checked.unwrap().upstreams[0].wake;
+    assert_eq!(wake(with(None, None, None)), None);
+    let usual = wake(with(Some("AA:bb:0c:dd:ee:ff"), None, None)).unwrap();
+    assert_eq!((usual.mac, usual.guess), ([0xaa, 0xbb, 0x0c, 0xdd, 0xee, 0xff], Duration::from_secs(45)));
+    assert_eq!(usual.address.to_string(), "255.255.255.255:9");
+    let own = wake(with(Some("aa-bb-cc-dd-ee-ff"), Some("192.168.1.255:7"), Some(9))).unwrap();
+    assert_eq!((own.address.to_string().as_str(), own.guess), ("192.168.1.255:7", Duration::from_secs(9)));
+    for (mac, address, seconds, path) in [
+        (Some("aa:bb:cc:dd:ee"), None, None, "wake"),
+        (Some("aa:bb:cc:dd:ee:ff:00"), None, None, "wake"),
+        (Some("aa:bb:cc:dd:ee:+f"), None, None, "wake"),
+        (Some(""), None, None, "wake"),
+        (Some("aa:bb:cc:dd:ee:ff"), Some("192.168.1.255"), None, "wake_address"),
+        (Some("aa:bb:cc:dd:ee:ff"), None, Some(0), "wake_s"),
+        (None, Some("192.168.1.255:9"), None, "wake_address"),
+        (None, None, Some(30), "wake_s"),
+    ] {
+        let problems = with(mac, address, seconds).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].path, format!("upstream[0].{path}"));
+    }
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let mut draft = Draft::default();
     draft.endpoint.listen = Some(vec!["8484".to_owned()]);
