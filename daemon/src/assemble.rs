@@ -77,7 +77,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let dispatcher = Arc::new(Dispatcher::new(live.clone(), metrics.clone()));
     let trust = Arc::new(Trust::default());
     let clients = Clients::new(trust.clone());
-    let nodes = Arc::new(Nodes::new(&config, data.path(), live.clone(), dispatcher.clone(), clients)?);
+    let nodes = Arc::new(Nodes::new(&config, data.path(), live.clone(), dispatcher.clone(), clients));
     let parts = Arc::new(Parts {
         dispatcher,
         live,

@@ -16,6 +16,7 @@ mod failover;
 mod gpu;
 mod harness;
 mod hedging;
+mod hostile_nodes;
 mod house;
 mod limits;
 mod nodes;

@@ -22,55 +22,55 @@ fn cards(busy_percent: u32, processes: &Value) -> Value {
     }]})
 }
 
-fn as_node(setup: Setup, name: &str) -> Setup {
+pub(crate) fn as_node(setup: Setup, name: &str) -> Setup {
     setup.table(&format!("[node]\nenabled = true\nname = \"{name}\"\nannounce = false\n"))
 }
 
 /// A node called `gpu-box` with `model` at a fake server.
-fn node(setup: Setup, model: &str) -> (Fake, Daemon) {
+pub(crate) fn node(setup: Setup, model: &str) -> (Fake, Daemon) {
     let fake = Fake::with_models(&[model]);
     let daemon = as_node(setup, "gpu-box").fake("server", "openai", &fake).start();
     wait_model(&daemon, model);
     (fake, daemon)
 }
 
-fn api(daemon: &Daemon, path: &str, body: &Value) -> Response {
+pub(crate) fn api(daemon: &Daemon, path: &str, body: &Value) -> Response {
     send(daemon.console()[0], &Request::post(path, body))
 }
 
-fn code(node: &Daemon) -> String {
+pub(crate) fn code(node: &Daemon) -> String {
     let response = api(node, "/api/v1/nodes/code", &json!({}));
     assert_eq!(response.status(), 200, "{}", response.text());
     response.json()["code"].as_str().expect("a code").to_owned()
 }
 
-fn pair_with(router: &Daemon, node: &Daemon, code: &str) -> Response {
+pub(crate) fn pair_with(router: &Daemon, node: &Daemon, code: &str) -> Response {
     api(router, "/api/v1/nodes/pair", &json!({"node": node.address().to_string(), "code": code}))
 }
 
-fn pair(router: &Daemon, node: &Daemon) {
+pub(crate) fn pair(router: &Daemon, node: &Daemon) {
     let response = pair_with(router, node, &code(node));
     assert_eq!(response.status(), 200, "{}\n{}", response.text(), node.log());
 }
 
-fn nodes(daemon: &Daemon) -> Value {
+pub(crate) fn nodes(daemon: &Daemon) -> Value {
     send(daemon.console()[0], &Request::get("/api/v1/nodes")).json()
 }
 
 /// The row of a node; null where there is none.
-fn row(daemon: &Daemon, name: &str) -> Value {
+pub(crate) fn row(daemon: &Daemon, name: &str) -> Value {
     let nodes = nodes(daemon)["nodes"].clone();
     let rows = nodes.as_array().cloned().unwrap_or_default();
     rows.into_iter().find(|row| row["name"] == name && row["origin"] == "agent").unwrap_or_default()
 }
 
-fn wait_state(router: &Daemon, state: &str) {
+pub(crate) fn wait_state(router: &Daemon, state: &str) {
     eventually(&format!("gpu-box {state}, not {}", row(router, "gpu-box")["state"]), || {
         row(router, "gpu-box")["state"] == state
     });
 }
 
-fn console(daemon: &Daemon) -> String {
+pub(crate) fn console(daemon: &Daemon) -> String {
     format!("http://{}", daemon.console()[0])
 }
 
@@ -178,14 +178,14 @@ fn secrets_are_for_their_owner_only_and_never_shown() {
 }
 
 /// What a node knows of its router.
-struct Pair {
+pub(crate) struct Pair {
     id: String,
-    key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     router: SocketAddr,
 }
 
 impl Pair {
-    fn of(node: &Daemon, router: &Daemon) -> Self {
+    pub(crate) fn of(node: &Daemon, router: &Daemon) -> Self {
         let text = std::fs::read(node.folder().join("data/node.json")).expect("node.json");
         let told: Value = serde_json::from_slice(&text).expect("JSON");
         let text = |name: &str| told[name].as_str().expect("a text").to_owned();
@@ -193,12 +193,12 @@ impl Pair {
         Self { id: text("id"), key, router: router.address() }
     }
 
-    fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         let answer = send(self.router, &Request::get(&format!("/airlane/v1/report?node={}", self.id)));
         answer.json()["word"].as_str().expect("a word").to_owned()
     }
 
-    fn report(&self, word: &str, number: u64, body: &[u8], key: &[u8]) -> Request {
+    pub(crate) fn report(&self, word: &str, number: u64, body: &[u8], key: &[u8]) -> Request {
         Request::raw("/airlane/v1/report", body).with("authorization", &self.claim(word, number, body, key))
     }
 
@@ -209,7 +209,7 @@ impl Pair {
         format!("Airlane {}.{word}.{number}.{proof}", self.id)
     }
 
-    fn send(&self, request: &Request) -> u16 {
+    pub(crate) fn send(&self, request: &Request) -> u16 {
         // Reports must not come too fast.
         std::thread::sleep(std::time::Duration::from_millis(300));
         send(self.router, request).status()
@@ -217,7 +217,7 @@ impl Pair {
 }
 
 /// A report as a node sends it.
-fn packed(report: &Value) -> Vec<u8> {
+pub(crate) fn packed(report: &Value) -> Vec<u8> {
     use std::io::Write as _;
     let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(report.to_string().as_bytes()).expect("packed");
@@ -433,6 +433,8 @@ fn a_forgotten_node_is_gone_and_its_reports_are_refused() {
     eventually("its models are gone", || models(&router).is_empty());
     assert_eq!(send(router.address(), &pair_of.report("w", 1, b"x", &pair_of.key)).status(), 401);
     eventually("the node is told", || node.log().contains("does not know this node any more"));
+    let (_, out, err) = airlane(&["status", "--url", &console(&node)]);
+    assert!(out.contains("router    ") && out.contains("does not know this node any more"), "{out}{err}");
     let router = router.kill_and_start(false);
     assert!(row(&router, "gpu-box").is_null(), "it stays forgotten");
     assert_eq!(api(&router, "/api/v1/nodes/forget", &json!({"name": "gpu-box"})).status(), 409);

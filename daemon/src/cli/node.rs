@@ -99,9 +99,6 @@ fn text(nodes: &Nodes, found: &FoundNodes) -> String {
 }
 
 fn write_text(out: &mut String, nodes: &Nodes, found: &FoundNodes) -> std::fmt::Result {
-    if let Some(router) = &nodes.reports_to {
-        writeln!(out, "this machine reports to {} at {}", router.name, router.address)?;
-    }
     write(out, nodes)?;
     let known: BTreeSet<&str> = nodes.nodes.iter().filter_map(|node| node.address.as_deref()).collect();
     for found in &found.found {
@@ -114,8 +111,12 @@ fn write_text(out: &mut String, nodes: &Nodes, found: &FoundNodes) -> std::fmt::
     Ok(())
 }
 
-/// All nodes but this machine, with their cards.
+/// All nodes but this machine, with their cards, and the router that this machine reports to.
 pub(super) fn write(out: &mut String, nodes: &Nodes) -> std::fmt::Result {
+    if let Some(router) = &nodes.reports_to {
+        let problem = router.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+        writeln!(out, "router    {} at {}{problem}", router.name, router.address)?;
+    }
     for node in nodes.nodes.iter().filter(|node| node.origin != Origin::Here) {
         let address = node.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
         writeln!(out, "node      {}{address}: {}", node.name, state(node))?;
@@ -160,7 +161,7 @@ fn say(text: &str) {
 mod tests {
     use super::*;
     use domain::telemetry::Telemetry;
-    use webui::FoundRow;
+    use webui::{FoundRow, RouterRow};
 
     #[test]
     fn nodes_are_listed_with_what_to_do() {
@@ -175,10 +176,14 @@ mod tests {
         };
         let nodes = Nodes {
             nodes: vec![
-                row("router", Origin::Here, NodeState::Reporting),
+                row("here", Origin::Here, NodeState::Reporting),
                 row("attic", Origin::Agent, NodeState::Silent { age_s: 9 }),
             ],
-            reports_to: None,
+            reports_to: Some(RouterRow {
+                name: "house".to_owned(),
+                address: "10.0.0.1:8484".to_owned(),
+                problem: Some("reports do not arrive".to_owned()),
+            }),
         };
         let found = |name: &str, address: &str| FoundRow {
             name: name.to_owned(),
@@ -187,10 +192,14 @@ mod tests {
         };
         let found = FoundNodes { found: vec![found("attic", "10.0.0.2:8484"), found("gpu-box", "10.0.0.3:8484")] };
         let text = text(&nodes, &found);
-        for want in ["attic at 10.0.0.2:8484: It has not reported for 9 s", "airlane node pair gpu-box"] {
+        for want in [
+            "router    house at 10.0.0.1:8484: reports do not arrive",
+            "attic at 10.0.0.2:8484: It has not reported for 9 s",
+            "airlane node pair gpu-box",
+        ] {
             assert!(text.contains(want), "{text}");
         }
-        assert!(!text.contains("router") && !text.contains("pair attic"), "{text}");
+        assert!(!text.contains("here at") && !text.contains("pair attic"), "{text}");
         assert!(super::text(&Nodes::default(), &FoundNodes::default()).is_empty());
     }
 }

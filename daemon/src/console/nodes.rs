@@ -18,7 +18,8 @@ pub(super) fn all(live: &Live, nodes: &nodes::Nodes) -> Nodes {
         telemetry: Telemetry::clone(&node.telemetry),
         servers: node.servers.to_vec(),
     };
-    let router = nodes.router().map(|(name, address)| RouterRow { name, address: address.to_string() });
+    let router =
+        nodes.router().map(|(name, address, problem)| RouterRow { name, address: address.to_string(), problem });
     Nodes { nodes: live.nodes().all().iter().map(row).collect(), reports_to: router }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::proof::Key;
 
@@ -45,11 +46,21 @@ impl Book {
         Self { path: dir.join(name) }
     }
 
-    /// What the file holds; the default where there is none.
-    ///
-    /// # Errors
-    /// It cannot be read, or is damaged.
-    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> io::Result<T> {
+    /// What the file holds; the default where there is none. A damaged file is put aside and said so: the house serves
+    /// its other models without it.
+    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> T {
+        self.read_whole().unwrap_or_else(|error| {
+            let aside = self.path.with_extension("damaged");
+            let told = match fs::rename(&self.path, &aside) {
+                Ok(()) => format!("it is kept as {}", aside.display()),
+                Err(error) => format!("it cannot be put aside ({error})"),
+            };
+            warn!("{} cannot be read: {error}; {told}, and what was paired must be paired again", self.path.display());
+            T::default()
+        })
+    }
+
+    fn read_whole<T: DeserializeOwned + Default>(&self) -> io::Result<T> {
         match fs::read(&self.path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
@@ -86,7 +97,7 @@ mod tests {
     fn what_is_written_is_read_again_and_for_the_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let book = Book::new(dir.path(), "nodes.json");
-        assert!(book.read::<Vec<Paired>>().unwrap().is_empty());
+        assert!(book.read::<Vec<Paired>>().is_empty());
         let paired = Paired {
             id: "id".to_owned(),
             name: "gpu-box".to_owned(),
@@ -97,10 +108,13 @@ mod tests {
         let paired = [paired];
         book.write(&paired).unwrap();
         book.write(&paired).unwrap();
-        let read: Vec<Paired> = book.read().unwrap();
+        let read: Vec<Paired> = book.read();
         assert!(read[0].key.is_proven(&["x"], b"", &Key::new(vec![1; 32]).sign(&["x"], b"")));
         assert_eq!(fs::metadata(book.path()).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(book.path(), "{").unwrap();
-        assert!(book.read::<Vec<Paired>>().is_err());
+        assert!(book.read::<Vec<Paired>>().is_empty());
+        assert_eq!(fs::read(dir.path().join("nodes.damaged")).unwrap(), b"{", "what was there is not thrown away");
+        book.write(&read).unwrap();
+        assert_eq!(book.read::<Vec<Paired>>().len(), 1);
     }
 }

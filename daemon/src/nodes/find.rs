@@ -1,9 +1,10 @@
 //! How nodes are found on the network: multicast DNS under `_airlane._tcp`. What is found is shown and not trusted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use domain::access::is_private;
 use domain::config::is_short_name;
 use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 use tracing::warn;
@@ -81,11 +82,21 @@ fn read(service: &ResolvedService) -> Option<Found> {
     let version = fact("version").unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(20).collect();
     let mut addresses: Vec<SocketAddr> =
         service.addresses.iter().map(|address| SocketAddr::new(address.to_ip_addr(), service.port)).collect();
-    // A link-local address of IPv6 needs its interface; IPv4 needs nothing.
-    addresses.retain(|address| !matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local()));
-    addresses.sort();
+    addresses.retain(is_reachable);
+    addresses.sort_by_key(|address| (!is_private(address.ip()), *address));
     addresses.truncate(ADDRESSES_MAX);
+    if addresses.is_empty() {
+        return None;
+    }
     Some(Found { name: name.to_owned(), version, addresses })
+}
+
+/// Whether it can be the address of another machine, whatever is announced.
+fn is_reachable(address: &SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    // A link-local address of IPv6 needs its interface; IPv4 needs nothing.
+    let needs_interface = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    address.port() != 0 && !needs_interface && !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast()
 }
 
 /// Ends the service's thread.
@@ -95,5 +106,28 @@ impl Drop for Leave {
     fn drop(&mut self) {
         // Only a thread that has ended cannot be told to end.
         let _ = self.0.shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_ourselves_or_to_everybody() {
+        for (address, want) in [
+            ("192.168.1.20:8484", true),
+            ("[fd00::20]:8484", true),
+            ("[2001:db8::20]:8484", true),
+            ("127.0.0.1:8485", false),
+            ("[::1]:8485", false),
+            ("[::ffff:127.0.0.1]:8485", false),
+            ("0.0.0.0:8484", false),
+            ("224.0.0.251:5353", false),
+            ("[fe80::20]:8484", false),
+            ("192.168.1.20:0", false),
+        ] {
+            assert_eq!(is_reachable(&address.parse().unwrap()), want, "{address}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The paths on the endpoint over which routers and nodes talk: for the LAN only, small bodies, errors that say little.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::Nodes;
 use super::pairing::{Confirm, Hello};
 use super::receive::{Claim, NotTaken};
-use crate::gateway::is_let_in;
+use crate::gateway::{Peer, is_let_in};
 
 /// Where reports go, and where a node asks for the word with which it begins.
 pub(super) const REPORT: &str = "/airlane/v1/report";
@@ -70,13 +71,13 @@ async fn take(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Paylo
 }
 
 async fn take_report(nodes: &Nodes, request: &HttpRequest, payload: web::Payload) -> Result<(), Refused> {
-    let_in(nodes, request)?;
+    let peer = let_in(nodes, request)?;
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let claim = header.and_then(Claim::read).filter(|claim| nodes.knows(&claim.id));
     // What strangers send is not even read.
     let claim = claim.ok_or(NotTaken::NotProven)?;
     let packed = read(payload, PACKED_BYTES_MAX).await?;
-    Ok(nodes.take(&claim, &packed)?)
+    Ok(nodes.take(&claim, &packed, peer)?)
 }
 
 #[derive(Deserialize)]
@@ -85,7 +86,7 @@ struct Who {
 }
 
 async fn challenge(nodes: web::Data<Nodes>, request: HttpRequest) -> HttpResponse {
-    let answered = let_in(&nodes, &request).and_then(|()| {
+    let answered = let_in(&nodes, &request).and_then(|_| {
         let who = web::Query::<Who>::from_query(request.query_string()).map_err(|_| NotTaken::NotProven)?;
         Ok(nodes.challenge(&who.node)?)
     });
@@ -113,9 +114,11 @@ async fn confirm(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Pa
     answered.await.map_or_else(|refused: Refused| refused.answer(), |()| HttpResponse::Ok().json(json!({})))
 }
 
-fn let_in(nodes: &Nodes, request: &HttpRequest) -> Result<(), Refused> {
+/// The caller's address, if it may call.
+fn let_in(nodes: &Nodes, request: &HttpRequest) -> Result<IpAddr, Refused> {
     let is_in = is_let_in(request, &nodes.live.now().config.endpoint);
-    if is_in { Ok(()) } else { Err(Refused::new(StatusCode::FORBIDDEN, "only the LAN may call")) }
+    let peer = request.conn_data::<Peer>().filter(|_| is_in).map(|peer| peer.peer.ip());
+    peer.ok_or_else(|| Refused::new(StatusCode::FORBIDDEN, "only the LAN may call"))
 }
 
 async fn read(payload: web::Payload, bytes_max: usize) -> Result<Bytes, Refused> {

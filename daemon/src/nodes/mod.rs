@@ -58,6 +58,8 @@ struct State {
     heard: HashMap<String, Heard>,
     /// Whom we report to.
     router: Option<Router>,
+    /// Why our reports do not arrive there.
+    trouble: Option<String>,
     code: Option<Code>,
     /// A pairing of which the other end has yet to prove that it knows the code.
     unproven: Option<pairing::Unproven>,
@@ -65,22 +67,15 @@ struct State {
 
 impl Nodes {
     /// Reads what is kept of pairs.
-    ///
-    /// # Errors
-    /// A file of pairs cannot be read.
     pub(crate) fn new(
         config: &domain::config::Config,
         dir: &Path,
         live: Arc<Live>,
         dispatcher: Arc<Dispatcher>,
         clients: Clients,
-    ) -> anyhow::Result<Self> {
+    ) -> Self {
         let (nodes_book, node_book) = (Book::new(dir, "nodes.json"), Book::new(dir, "node.json"));
-        let unreadable = |book: &Book| {
-            format!("{} cannot be read; without it the nodes must be paired again", book.path().display())
-        };
-        let paired: Vec<Paired> = nodes_book.read().with_context(|| unreadable(&nodes_book))?;
-        let router: Option<Router> = node_book.read().with_context(|| unreadable(&node_book))?;
+        let (paired, router) = (nodes_book.read(), node_book.read());
         let nodes = Self {
             live,
             dispatcher,
@@ -95,7 +90,7 @@ impl Nodes {
             upstreams: watch::Sender::default(),
         };
         nodes.publish();
-        Ok(nodes)
+        nodes
     }
 
     /// The nodes as places that answer, whenever they change.
@@ -157,7 +152,7 @@ impl Nodes {
             state.heard.remove(&gone.id);
         } else if state.router.as_ref().is_some_and(|router| router.name == name) {
             self.node_book.write(&None::<Router>).with_context(|| unwritable(&self.node_book))?;
-            state.router = None;
+            (state.router, state.trouble) = (None, None);
         } else {
             bail!("nothing of the name {name:?} is paired; `airlane node list` shows what is");
         }
@@ -167,9 +162,10 @@ impl Nodes {
         Ok(())
     }
 
-    /// The router that this node reports to: its name and address.
-    pub(crate) fn router(&self) -> Option<(String, SocketAddr)> {
-        self.lock().router.as_ref().map(|router| (router.name.clone(), router.address))
+    /// The router that this node reports to: its name and address, and why reports do not arrive if they do not.
+    pub(crate) fn router(&self) -> Option<(String, SocketAddr, Option<String>)> {
+        let state = self.lock();
+        state.router.as_ref().map(|router| (router.name.clone(), router.address, state.trouble.clone()))
     }
 
     /// Where a node's endpoint is.
@@ -182,7 +178,20 @@ impl Nodes {
     /// # Errors
     /// The network cannot be used for it.
     pub(crate) async fn find(&self) -> anyhow::Result<Vec<Found>> {
-        find::look().await
+        let mut found = find::look().await?;
+        found.retain(|found| !self.is_self(found));
+        Ok(found)
+    }
+
+    /// Whether it is this very node that was found.
+    fn is_self(&self, found: &Found) -> bool {
+        let telemetry = self.live.telemetry();
+        let networks = telemetry.machine.as_ref().map(|machine| machine.networks.as_slice()).unwrap_or_default();
+        let is_here = |address: &SocketAddr| {
+            let is_ours = networks.iter().any(|network| network.addresses.contains(&address.ip()));
+            is_ours && self.own.get().is_some_and(|own| own.iter().any(|own| own.port() == address.port()))
+        };
+        self.node.enabled && found.name == self.own_name() && found.addresses.iter().any(is_here)
     }
 
     /// Lets ourselves be found for as long as the daemon lives.

@@ -15,9 +15,9 @@ use spake2::{Ed25519Group, Identity, Password, Spake2};
 use tracing::{info, warn};
 
 use super::book::{Paired, Router};
-use super::proof::{Key, of_text, plain_code, to_text};
-use super::{CALL_MAX, Nodes, said, unwritable};
-use crate::upstreams::Outbound;
+use super::proof::{CODE_DIGITS, Key, of_text, plain_code, to_text};
+use super::{CALL_MAX, Nodes, unwritable};
+use crate::upstreams::{CallError, Fault, Outbound};
 
 /// The first word, to the node.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +51,9 @@ pub(super) struct Unproven {
 const CONFIRM_MAX: Duration = Duration::from_secs(30);
 /// Largest answer of a node in a pairing.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// The port on which endpoints are, unless somebody says otherwise.
+const PORT: u16 = 8484;
 
 const HELLO_PATH: &str = super::http::PAIR;
 const CONFIRM_PATH: &str = super::http::CONFIRM;
@@ -112,11 +115,14 @@ impl Nodes {
         if !unproven.key.is_proven(&[ROUTER_PROOF, &confirm.router, &address], b"", &confirm.proof) {
             return Err("the code is wrong".to_owned());
         }
+        if confirm.router.is_empty() || !is_short_name(&confirm.router) {
+            return Err("the router has no name that can be shown".to_owned());
+        }
         let (id, key) = secrets(&unproven.key);
         let router = Router { id, name: confirm.router.clone(), key, address: confirm.address };
         self.node_book.write(&Some(&router)).map_err(|error| format!("{}: {error}", unwritable(&self.node_book)))?;
         info!(router = router.name, address = %router.address, "paired: this node reports there");
-        state.router = Some(router);
+        (state.router, state.trouble) = (Some(router), None);
         state.code = None;
         Ok(())
     }
@@ -133,17 +139,18 @@ impl Nodes {
             self.check_name(name)?;
         }
         let code = plain_code(code);
-        if code.is_empty() {
-            bail!("a code has eight digits; `airlane node code` on the node shows it");
+        if code.len() != CODE_DIGITS {
+            bail!("a code has {CODE_DIGITS} digits; `airlane node code` on the node shows it");
         }
         let address = self.locate(node).await?;
+        self.check_address(address)?;
         let own = self.address_for(address)?;
         let far = Upstream::node(node, format!("http://{address}"));
         let (ours, message) =
             Spake2::<Ed25519Group>::start_a(&Password::new(code.as_bytes()), &router_id(), &node_id());
         let answer: Answer = self.ask(&far, HELLO_PATH, &Hello { message: to_text(&message) }).await?;
-        let theirs = of_text(&answer.message).context("what answers there is no node")?;
-        let key = Key::new(ours.finish(&theirs).map_err(|_| anyhow!("what answers there is no node"))?);
+        let theirs = of_text(&answer.message).with_context(|| stranger(&far))?;
+        let key = Key::new(ours.finish(&theirs).map_err(|_| anyhow!(stranger(&far)))?);
         if !key.is_proven(&[NODE_PROOF, &answer.name], b"", &answer.proof) {
             bail!("the code is wrong; `airlane node code` on the node shows another after three wrong tries");
         }
@@ -172,6 +179,18 @@ impl Nodes {
         Ok(())
     }
 
+    /// A node has one pair: another one would leave the first silent for ever.
+    fn check_address(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let name = self.lock().paired.iter().find(|paired| paired.address == address).map(|known| known.name.clone());
+        match name {
+            None => Ok(()),
+            Some(name) => bail!(
+                "the node at {address} is paired already, as {name:?}; to pair it anew forget it first \
+                 (`airlane node forget {name}`)"
+            ),
+        }
+    }
+
     fn check_name(&self, name: &str) -> anyhow::Result<()> {
         if name.is_empty() || !is_short_name(name) || name == domain::catalogue::ALIAS_OWNER {
             bail!("a node cannot be called {name:?}; give it a short name of letters and digits with --name");
@@ -192,20 +211,30 @@ impl Nodes {
 
     /// The address of a node, by itself or by its name on the network.
     async fn locate(&self, node: &str) -> anyhow::Result<SocketAddr> {
-        if node.contains(':') || node.parse::<std::net::IpAddr>().is_ok() {
-            let with_port = if node.parse::<SocketAddr>().is_err() && node.parse::<std::net::IpAddr>().is_ok() {
-                SocketAddr::new(node.parse()?, 8484).to_string()
-            } else {
-                node.to_owned()
-            };
-            let found = tokio::task::spawn_blocking(move || with_port.to_socket_addrs().map(Vec::from_iter)).await?;
-            let found = found.with_context(|| format!("{node} is no address of the network"))?;
-            return found.into_iter().next().with_context(|| format!("{node} is no address of the network"));
+        if node.starts_with("https://") {
+            bail!("routers and their nodes talk plain HTTP; give the node's address without https://");
+        }
+        // As people copy it.
+        let node = node.strip_prefix("http://").unwrap_or(node).trim_end_matches('/');
+        if let Ok(address) = node.parse() {
+            return Ok(address);
+        }
+        if let Ok(ip) = node.parse() {
+            return Ok(SocketAddr::new(ip, PORT));
+        }
+        if node.contains(':') {
+            let found = resolve(node.to_owned()).await;
+            return found
+                .with_context(|| format!("{node} is no address on this network; give it like 192.168.1.20:{PORT}"));
         }
         let found = self.find().await?;
         let named = found.iter().find(|found| found.name == node).and_then(|found| found.addresses.first());
-        named.copied().with_context(|| {
-            format!("no node {node:?} announces itself on this network; give its address, like 192.168.1.20:8484")
+        let address = match named {
+            Some(address) => Some(*address),
+            None => resolve(format!("{node}:{PORT}")).await,
+        };
+        address.with_context(|| {
+            format!("no node {node:?} announces itself on this network; give its address, like 192.168.1.20:{PORT}")
         })
     }
 
@@ -218,12 +247,44 @@ impl Nodes {
         let body = Bytes::from(serde_json::to_vec(question)?);
         let outbound = || Outbound { path, body: Some(body.clone()), ..Outbound::default() };
         let asked = async {
-            let mut reply = self.clients.call(far, outbound).await.map_err(|error| anyhow!(said(&error)))?;
+            let mut reply = self.clients.call(far, outbound).await.map_err(|error| trouble(far, &error))?;
             let bytes = reply.body.collect(ANSWER_BYTES_MAX).await;
             bytes.map_err(|_| anyhow!("the node broke off"))
         };
-        let bytes = tokio::time::timeout(CALL_MAX, asked).await.context("the node does not answer")??;
-        serde_json::from_slice(&bytes).context("what answers there is no node")
+        let bytes = tokio::time::timeout(CALL_MAX, asked).await.with_context(|| unanswered(far, "silence"))??;
+        serde_json::from_slice(&bytes).with_context(|| stranger(far))
+    }
+}
+
+/// The address of a host name with a port.
+async fn resolve(host: String) -> Option<SocketAddr> {
+    let found = tokio::task::spawn_blocking(move || host.to_socket_addrs().ok()?.next());
+    tokio::time::timeout(CALL_MAX, found).await.ok()?.ok()?
+}
+
+/// Who answers is no node.
+fn stranger(far: &Upstream) -> String {
+    format!(
+        "what answers at {} is no node: the endpoint of its Airlane is wanted, port {PORT} unless its config says \
+         otherwise, without TLS",
+        far.origin
+    )
+}
+
+fn unanswered(far: &Upstream, reason: &str) -> String {
+    format!("nothing answers at {} ({reason}): is the address right, and Airlane running there?", far.origin)
+}
+
+/// Why a pairing went no further, and what to do about it.
+fn trouble(far: &Upstream, error: &CallError) -> anyhow::Error {
+    match &error.fault {
+        // Its own words; every other status is of somebody else.
+        Fault::Status { status: 403, failure, .. } if !failure.message.is_empty() => anyhow!(failure.message.clone()),
+        Fault::Connect(reason) => anyhow!(unanswered(far, reason)),
+        Fault::Timeout { .. } => anyhow!(unanswered(far, "silence")),
+        Fault::Status { .. } | Fault::Reported(_) | Fault::Broken(_) | Fault::NotAnAnswer(_) => {
+            anyhow!(stranger(far))
+        }
     }
 }
 

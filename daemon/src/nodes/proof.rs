@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Key(#[serde(with = "text")] Vec<u8>);
 
 /// Digits of a pairing code.
-const CODE_DIGITS: u32 = 8;
+pub(super) const CODE_DIGITS: usize = 8;
 
 impl Key {
     pub(super) const fn new(bytes: Vec<u8>) -> Self {
@@ -89,9 +89,9 @@ pub(super) fn random_word() -> Result<String, getrandom::Error> {
 
 /// A pairing code, like `4711-0815`.
 pub(super) fn random_code() -> Result<String, getrandom::Error> {
-    let space = 10_u64.pow(CODE_DIGITS);
+    const SPACE: u64 = 10_u64.pow(CODE_DIGITS as u32);
     // 64 random bits over 27 bits of codes: what the remainder prefers is next to nothing.
-    let number = getrandom::u64()? % space;
+    let number = getrandom::u64()? % SPACE;
     let digits = format!("{number:08}");
     let (first, second) = digits.split_at(4);
     Ok(format!("{first}-{second}"))

@@ -1,6 +1,7 @@
 //! The router's end: takes reports in, and notices who falls silent.
 
 use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,8 +81,8 @@ impl Nodes {
         Ok(heard(&mut state, id)?.session.challenge().to_owned())
     }
 
-    /// Takes a report in.
-    pub(super) fn take(&self, claim: &Claim, packed: &[u8]) -> Result<(), NotTaken> {
+    /// Takes a report in that came from `peer`.
+    pub(super) fn take(&self, claim: &Claim, packed: &[u8], peer: IpAddr) -> Result<(), NotTaken> {
         let mut state = self.lock();
         let paired = state.paired.iter().find(|paired| paired.id == claim.id && self.nodes.enabled);
         let paired = paired.cloned().ok_or(NotTaken::NotProven)?;
@@ -98,14 +99,15 @@ impl Nodes {
             return Err(NotTaken::NotProven);
         }
         let report = unpack(packed)?;
+        let moved = report.moved(paired.address, peer);
         let was_silent = known.at.is_none_or(|at| at.elapsed().as_secs() > SILENT_AFTER_S);
         known.at = Some(Instant::now());
         known.telemetry = Arc::new(report.telemetry);
         known.servers = Arc::new(report.servers);
         let servers = known.servers.clone();
         let before = std::mem::replace(&mut known.moment, self.dispatcher.now());
-        if paired.address != report.address {
-            self.moved(&mut state, &claim.id, report.address);
+        if let Some(address) = moved {
+            self.moved(&mut state, &claim.id, address);
         }
         drop(state);
         if was_silent {
@@ -118,7 +120,7 @@ impl Nodes {
     }
 
     /// The node has another address now: it is called there, also after a restart.
-    fn moved(&self, state: &mut State, id: &str, address: std::net::SocketAddr) {
+    fn moved(&self, state: &mut State, id: &str, address: SocketAddr) {
         for paired in state.paired.iter_mut().filter(|paired| paired.id == id) {
             info!(node = paired.name, %address, "the node has a new address");
             paired.address = address;

@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 use wire::node::write_report;
 
@@ -31,6 +31,9 @@ const EVERY: Duration = Duration::from_secs(1);
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Pause after a router that does not know us: only its owner can change that.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
+/// What is so then, and what to do about it.
+const UNKNOWN: &str = "the router does not know this node any more; `airlane node code` here and `airlane node pair` there \
+                       bring it back";
 /// Largest answer of the router.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
 
@@ -42,6 +45,8 @@ struct Run {
     number: u64,
     /// How the last report went, so that only changes are told.
     went_well: Option<bool>,
+    /// When the next report is worth a try.
+    not_before: Option<Instant>,
 }
 
 #[derive(Deserialize)]
@@ -72,35 +77,38 @@ impl Nodes {
             if last_id != router.id {
                 (run, last_id) = (Run::default(), router.id.clone());
             }
+            if run.not_before.is_some_and(|moment| Instant::now() < moment) {
+                continue;
+            }
             let told = timeout(ANSWER_MAX, self.report_once(&router, &mut run)).await;
-            match told.unwrap_or_else(|_| Err(Failed::Other("it does not answer".to_owned()))) {
-                Ok(()) => {
-                    if run.went_well != Some(true) {
-                        info!(router = router.name, "reports arrive");
-                    }
-                    run.went_well = Some(true);
-                }
+            let trouble = match told.unwrap_or_else(|_| Err(Failed::Other("it does not answer".to_owned()))) {
+                Ok(()) => None,
                 Err(Failed::Unknown) if run.word.take().is_some() => {
                     debug!("the router began anew");
+                    continue;
                 }
                 Err(Failed::Unknown) => {
-                    if run.went_well != Some(false) {
-                        warn!(
-                            router = router.name,
-                            "the router does not know this node any more; `airlane node code` here and \
-                            `airlane node pair` there bring it back"
-                        );
-                    }
-                    run.went_well = Some(false);
-                    sleep(UNKNOWN_PAUSE).await;
+                    run.not_before = Some(Instant::now() + UNKNOWN_PAUSE);
+                    Some(UNKNOWN.to_owned())
                 }
-                Err(Failed::Other(reason)) => {
-                    if run.went_well != Some(false) {
-                        warn!(router = router.name, "reports do not arrive: {reason}");
-                    }
-                    run.went_well = Some(false);
-                }
+                Err(Failed::Other(reason)) => Some(format!("reports do not arrive: {reason}")),
+            };
+            let goes_well = Some(trouble.is_none());
+            match &trouble {
+                _ if run.went_well == goes_well => {}
+                None => info!(router = router.name, "reports arrive"),
+                Some(trouble) => warn!(router = router.name, "{trouble}"),
             }
+            run.went_well = goes_well;
+            self.note_trouble(&router, trouble);
+        }
+    }
+
+    /// Keeps why reports do not arrive at a router, if that is still ours.
+    fn note_trouble(&self, router: &Router, trouble: Option<String>) {
+        let mut state = self.lock();
+        if state.router.as_ref().is_some_and(|known| known.id == router.id) {
+            state.trouble = trouble;
         }
     }
 

@@ -43,6 +43,9 @@ pub struct RouterRow {
     pub name: String,
     /// Where its endpoint is.
     pub address: String,
+    /// Why reports do not arrive there, where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Who announces itself on the network as a node.

@@ -225,7 +225,11 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         });
         nodes.push(row("attic", Origin::Agent, NodeState::Silent { age_s: 70 }));
     }
-    let reports_to = Some(RouterRow { name: "router".to_owned(), address: "192.168.1.1:8484".to_owned() });
+    let reports_to = Some(RouterRow {
+        name: "router".to_owned(),
+        address: "192.168.1.1:8484".to_owned(),
+        problem: Some("no".to_owned()),
+    });
     Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), nodes }
 }
 

@@ -1,6 +1,6 @@
 //! What an Airlane on a GPU box tells the router, once a second.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,12 +72,28 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+/// Highest share in a report, in percent.
+const PERCENT_MAX: u32 = 100;
+
 impl Report {
+    /// Where the node is to be called from now on, if not at `known`: reports say it, and come from `peer`. Whoever
+    /// reports must not send our requests to somebody else, so that only the port is the node's own word. A node behind an
+    /// address that is not its own (a container) stays where its owner said that it is.
+    #[must_use]
+    pub fn moved(&self, known: SocketAddr, peer: IpAddr) -> Option<SocketAddr> {
+        let told = SocketAddr::new(self.address.ip().to_canonical(), self.address.port());
+        (told != known && told.ip() == peer.to_canonical() && told.port() != 0).then_some(told)
+    }
+
     /// Cuts off what goes over the bounds, before it is sent and after it was read.
     pub fn bound(&mut self) {
         let cards = &mut self.telemetry.gpus.cards;
         cards.truncate(CARDS_MAX);
         for card in cards {
+            if let Some(foreign) = &mut card.foreign {
+                foreign.pressure_percent = foreign.pressure_percent.min(PERCENT_MAX);
+                foreign.by.truncate(PROCESSES_MAX);
+            }
             if let Some(sample) = &mut card.sample {
                 sample.processes.iter_mut().for_each(|known| known.truncate(PROCESSES_MAX));
             }
@@ -88,6 +104,40 @@ impl Report {
             machine.networks.iter_mut().for_each(|network| network.addresses.truncate(ADDRESSES_MAX));
         }
         self.servers.truncate(SERVERS_MAX);
-        self.servers.iter_mut().for_each(|server| server.models.truncate(MODELS_MAX));
+        for server in &mut self.servers {
+            server.models.truncate(MODELS_MAX);
+            // A place without slots would never have room, and requests would wait for it.
+            server.models.iter_mut().for_each(|model| model.slots = model.slots.filter(|slots| *slots > 0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_moves_only_to_where_its_reports_come_from() {
+        let known = "192.168.1.20:8484";
+        for (told, peer, moves) in [
+            (known, "192.168.1.20", false),
+            ("192.168.1.20:9000", "192.168.1.20", true),
+            ("192.168.1.21:8484", "192.168.1.21", true),
+            ("192.168.1.21:8484", "::ffff:192.168.1.21", true),
+            ("[fd00::20]:8484", "fd00::20", true),
+            ("192.168.1.20:0", "192.168.1.20", false),
+            ("8.8.8.8:80", "192.168.1.20", false),
+            ("127.0.0.1:8485", "192.168.1.20", false),
+            ("0.0.0.0:8484", "192.168.1.20", false),
+            ("192.168.1.30:80", "192.168.1.20", false),
+            // A container tells its own address; the owner gave the one that works.
+            ("172.17.0.2:8484", "192.168.1.20", false),
+        ] {
+            let telemetry = Telemetry::default();
+            let told: SocketAddr = told.parse().unwrap();
+            let report = Report { address: told, version: String::new(), telemetry, servers: Vec::new() };
+            let moved = report.moved(known.parse().unwrap(), peer.parse().unwrap());
+            assert_eq!(moved, moves.then_some(told), "{told} {peer}");
+        }
     }
 }
