@@ -120,7 +120,8 @@ pub(super) fn write(out: &mut String, nodes: &Nodes) -> std::fmt::Result {
     for node in nodes.nodes.iter().filter(|node| node.origin != Origin::Here) {
         let address = node.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
         writeln!(out, "node      {}{address}: {}", node.name, state(node))?;
-        if node.state != NodeState::Awaited {
+        // A node that has told nothing yet has no state of its cards either; an exporter's failure stands there.
+        if node.state != NodeState::Awaited || node.origin == Origin::Exporter {
             gpus::write(out, &node.telemetry.gpus)?;
         }
     }
@@ -128,6 +129,9 @@ pub(super) fn write(out: &mut String, nodes: &Nodes) -> std::fmt::Result {
 }
 
 fn state(node: &NodeRow) -> String {
+    if node.sentence.is_none() && node.origin == Origin::Exporter {
+        return "its exporter tells of its cards".to_owned();
+    }
     let models: usize = node.servers.iter().map(|server| server.models.len()).sum();
     match (&node.sentence, models) {
         (Some(sentence), _) => sentence.clone(),
@@ -160,6 +164,7 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::gpu::{GpuState, Gpus};
     use domain::telemetry::Telemetry;
     use webui::{FoundRow, RouterRow};
 
@@ -169,7 +174,7 @@ mod tests {
             name: name.to_owned(),
             origin,
             address: Some("10.0.0.2:8484".to_owned()),
-            sentence: state.sentence(),
+            sentence: state.sentence(origin),
             state,
             telemetry: Telemetry::default(),
             servers: Vec::new(),
@@ -178,6 +183,13 @@ mod tests {
             nodes: vec![
                 row("here", Origin::Here, NodeState::Reporting),
                 row("attic", Origin::Agent, NodeState::Silent { age_s: 9 }),
+                NodeRow {
+                    telemetry: Telemetry {
+                        gpus: Gpus { state: GpuState::Untold { reason: "no route".to_owned() }, ..Gpus::default() },
+                        ..Telemetry::default()
+                    },
+                    ..row("nas", Origin::Exporter, NodeState::Awaited)
+                },
             ],
             reports_to: Some(RouterRow {
                 name: "house".to_owned(),
@@ -196,6 +208,8 @@ mod tests {
             "router    house at 10.0.0.1:8484: reports do not arrive",
             "attic at 10.0.0.2:8484: It has not reported for 9 s",
             "airlane node pair gpu-box",
+            "nas at 10.0.0.2:8484: Its exporter",
+            "no route",
         ] {
             assert!(text.contains(want), "{text}");
         }

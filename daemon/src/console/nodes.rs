@@ -14,7 +14,7 @@ pub(super) fn all(live: &Live, nodes: &nodes::Nodes) -> Nodes {
         origin: node.origin,
         address: nodes.address(&node.name).map(|address| address.to_string()),
         state: node.state.clone(),
-        sentence: node.state.sentence(),
+        sentence: node.state.sentence(node.origin),
         telemetry: Telemetry::clone(&node.telemetry),
         servers: node.servers.to_vec(),
     };

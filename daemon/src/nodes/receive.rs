@@ -152,7 +152,7 @@ impl Nodes {
     fn note_silence(&self, node: &Node) {
         // After our own start a node gets the time that any node has.
         let is_young = self.started.elapsed().as_secs() <= SILENT_AFTER_S;
-        let Some(sentence) = node.state.sentence() else { return };
+        let Some(sentence) = node.state.sentence(node.origin) else { return };
         let permission = self
             .dispatcher
             .with(|dispatch, now| dispatch.places.site(&node.name).map(|site| site.health.permission(now)));

@@ -30,8 +30,8 @@ fn view(node: &NodeRow) -> NodeView {
     };
     let gpus = &node.telemetry.gpus;
     let mut cards: Vec<String> = gpus.cards.iter().map(card).collect();
-    // A node that has told nothing yet has no state of its cards either.
-    if node.state != NodeState::Awaited {
+    // A node that has told nothing yet has no state of its cards either; an exporter's failure stands there.
+    if node.state != NodeState::Awaited || node.origin == Origin::Exporter {
         cards.extend(gpus.state.sentence().map(std::borrow::Cow::into_owned));
     }
     let servers = node.servers.iter();

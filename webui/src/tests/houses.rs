@@ -202,7 +202,7 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         name: name.to_owned(),
         origin,
         address: Some("192.168.1.20:8484".to_owned()).filter(|_| origin == Origin::Agent),
-        sentence: state.sentence(),
+        sentence: state.sentence(origin),
         state,
         telemetry: Telemetry::default(),
         servers: Vec::new(),

@@ -78,14 +78,20 @@ impl NodeState {
         }
     }
 
-    /// What is so and what to do about it; `None` when all is well.
+    /// What is so and what to do about it, by who reads the node; `None` when all is well.
     #[must_use]
-    pub fn sentence(&self) -> Option<String> {
+    pub fn sentence(&self, origin: Origin) -> Option<String> {
+        let is_agent = origin != Origin::Exporter;
         match self {
             Self::Reporting => None,
-            Self::Awaited => Some("It has not reported yet: is Airlane running there?".to_owned()),
-            Self::Silent { age_s } => Some(format!(
+            Self::Awaited if is_agent => Some("It has not reported yet: is Airlane running there?".to_owned()),
+            Self::Awaited => Some("Its exporter has told of no card yet.".to_owned()),
+            Self::Silent { age_s } if is_agent => Some(format!(
                 "It has not reported for {age_s} s: is the machine on, and Airlane running there? What is shown is old."
+            )),
+            Self::Silent { age_s } => Some(format!(
+                "Its exporter has told nothing for {age_s} s: is the machine on, and the exporter running there? What is \
+                 shown is old."
             )),
         }
     }
@@ -250,7 +256,11 @@ mod tests {
         ] {
             let state = NodeState::of_age(age_s);
             assert_eq!(state, want);
-            assert_eq!(state.sentence().is_none(), state == NodeState::Reporting);
+            for (origin, who) in [(Origin::Agent, "Airlane"), (Origin::Exporter, "exporter")] {
+                let sentence = state.sentence(origin);
+                assert_eq!(sentence.is_none(), state == NodeState::Reporting);
+                assert!(sentence.is_none_or(|sentence| sentence.contains(who)), "{state:?} {who}");
+            }
         }
     }
 }
