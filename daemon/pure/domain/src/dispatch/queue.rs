@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::swap::Wanted;
-use super::{Dispatch, Grant, House, Woken, account, ticket};
+use super::{Dispatch, Grant, House, Woken, count, ticket};
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
@@ -40,8 +40,8 @@ impl Dispatch {
                 if let Some(result) = self.decide(position, &wanted, house, now) {
                     woken.push(Woken { ticket: id, result });
                 }
-            } else {
-                account(&mut self.places, &self.waiting[position], true);
+            } else if let Some(ticket) = self.waiting.get_mut(position) {
+                count(&mut self.places, ticket);
             }
         }
         woken
@@ -108,7 +108,7 @@ impl Dispatch {
                 }
                 let ticket = self.waiting.get_mut(position)?;
                 ticket.renew(&route, now);
-                account(&mut self.places, ticket, true);
+                count(&mut self.places, ticket);
                 None
             }
             (Err(refusal), _) => {
