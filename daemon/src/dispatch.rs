@@ -153,7 +153,7 @@ impl Dispatcher {
             None => state.gone.entry(upstream.clone()).or_default().subscribe(),
         };
         self.metrics.in_flight.inc();
-        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Left, began: Instant::now(), gone }
+        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Unsent, began: Instant::now(), gone }
     }
 
     /// Changes something, and lets go whoever may because of that, before anybody else decides: the predictions for
@@ -350,7 +350,12 @@ impl Slot {
         self.began
     }
 
-    /// Notes how the call ended; without it, the client has left.
+    /// The call is sent: if nothing else is noted, the client has left.
+    pub(crate) fn sends(&mut self) {
+        self.outcome = Outcome::Left;
+    }
+
+    /// Notes how the call ended.
     pub(crate) fn note(&mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
@@ -369,7 +374,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, Outcome::Left);
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Unsent);
         self.dispatcher.metrics.in_flight.dec();
         self.dispatcher.change(|state, now| state.dispatch.ended(&self.grant, outcome, now));
     }

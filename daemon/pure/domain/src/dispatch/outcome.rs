@@ -24,6 +24,8 @@ pub enum Outcome {
     },
     /// Before anything was told: the client left.
     Left,
+    /// Before anything was sent.
+    Unsent,
 }
 
 impl Dispatch {
@@ -66,6 +68,10 @@ impl Dispatch {
                 self.places.site_mut(&target.upstream).health.answered();
             }
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
+            Outcome::Unsent => {
+                place.health.abandoned();
+                self.places.site_mut(&target.upstream).health.abandoned();
+            }
             Outcome::Left => {
                 place.health.abandoned();
                 let others = place.told.others.running.max(u32::from(was_pressed && !place.told.is_counted()));
