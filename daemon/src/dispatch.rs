@@ -305,7 +305,7 @@ impl State {
         }
         // Clients may name models of an upstream that has not told its own: what is not offered is forgotten.
         let is_offered = |target: &Target| snapshot.catalogue.info(target).is_some();
-        self.dispatch.places.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
+        self.dispatch.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
         self.gone.retain(|name, _| snapshot.config.upstream(name).is_some());
         self.told = Some(snapshot.clone());
     }

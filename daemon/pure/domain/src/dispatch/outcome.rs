@@ -127,6 +127,12 @@ impl Dispatch {
         self.resides(target, resident);
     }
 
+    /// Forgets models that are no longer offered, as far as nothing runs there, and upstreams that are gone.
+    pub fn retain(&mut self, is_offered: impl Fn(&Target) -> bool, is_upstream: impl Fn(&str) -> bool) {
+        self.places.retain(is_offered, is_upstream);
+        self.sessions.retain(|target| self.places.place(target).is_some());
+    }
+
     /// Whether a model is in memory. One that was thrown out has lost what it had read.
     pub(super) fn resides(&mut self, target: &Target, resident: Option<bool>) {
         let Some(place) = self.places.known_mut(target) else { return };
