@@ -22,6 +22,7 @@ use crate::gateway::Gateway;
 use crate::keeper::Keeper;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::probes::Probes;
 use crate::settings::{self, Source};
 use crate::tasks::Tasks;
@@ -39,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) nodes: Arc<Nodes>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) stopping: Arc<AtomicBool>,
@@ -72,11 +74,16 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let data = data_dir::open(&config.data.dir, source.file.is_some() || source.overrides.data.is_some())?;
     let metrics = Arc::new(Metrics::new());
     let live = Arc::new(Live::new(Arc::new(config.clone())));
+    let dispatcher = Arc::new(Dispatcher::new(live.clone(), metrics.clone()));
+    let trust = Arc::new(Trust::default());
+    let clients = Clients::new(trust.clone());
+    let nodes = Arc::new(Nodes::new(&config, data.path(), live.clone(), dispatcher.clone(), clients)?);
     let parts = Arc::new(Parts {
-        dispatcher: Arc::new(Dispatcher::new(live.clone(), metrics.clone())),
+        dispatcher,
         live,
         metrics,
-        trust: Arc::new(Trust::default()),
+        nodes,
+        trust,
         ready: Arc::new(AtomicBool::new(false)),
         stopping: Arc::new(AtomicBool::new(false)),
         started: Instant::now(),
@@ -85,11 +92,13 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     // Before anybody can know of us, so that no signal finds us without an ear.
     let mut signals = Signals::new()?;
     let servers = Servers::bind(&config, &parts)?;
+    parts.nodes.listens(servers.plain_addresses());
     let mut tasks = Tasks::default();
     let wishes = start_tasks(&mut tasks, &source, &config, &parts, servers.addresses()).await?;
     let _ = tokio::time::timeout(FIRST_ROUND_MAX, parts.live.first_round()).await;
     parts.ready.store(true, Ordering::Relaxed);
     data.publish(&servers.endpoint_urls(), &servers.console_urls())?;
+    parts.nodes.begin();
     info!(endpoint = servers.endpoint_urls().join(" "), console = servers.console_urls().join(" "), "ready");
     let ended = wait(&mut tasks, &servers, &wishes, &mut signals).await;
     parts.ready.store(false, Ordering::Relaxed);
@@ -116,7 +125,8 @@ async fn start_tasks(
     own: Vec<SocketAddr>,
 ) -> anyhow::Result<mpsc::Sender<()>> {
     let clients = Arc::new(Clients::new(parts.trust.clone()));
-    let (mut keeper, configs) = Keeper::new(source.clone(), config.clone(), clients.clone(), parts.live.clone(), own);
+    let (mut keeper, configs) =
+        Keeper::new(source.clone(), config.clone(), clients.clone(), parts.live.clone(), own, parts.nodes.upstreams());
     keeper.begin().await;
     let probes = Probes::new(parts.live.clone(), clients.clone(), parts.dispatcher.clone());
     let exporters = (parts.live.clone(), clients.clone(), parts.metrics.clone());
@@ -135,8 +145,19 @@ async fn start_tasks(
         let wishes = wishes.clone();
         tasks.optional("config-watch", move || settings::watch(file.clone(), wishes.clone()));
     }
+    start_nodes(tasks, parts);
     start_sensors(tasks, config, parts);
     Ok(wishes)
+}
+
+/// Starts what listens to nodes, and what makes a node of this machine.
+fn start_nodes(tasks: &mut Tasks, parts: &Arc<Parts>) {
+    let nodes = parts.nodes.clone();
+    tasks.optional("nodes", move || nodes.clone().watch());
+    let nodes = parts.nodes.clone();
+    tasks.optional("node-reports", move || nodes.clone().report());
+    let nodes = parts.nodes.clone();
+    tasks.optional("node-announcement", move || nodes.clone().announce());
 }
 
 /// Starts what reads the cards and the machine, and the task that makes one sum of it.

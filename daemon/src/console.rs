@@ -1,6 +1,7 @@
 //! What the console's pages ask of the house.
 
 mod explain;
+mod nodes;
 mod places;
 
 use std::sync::Arc;
@@ -8,7 +9,10 @@ use std::time::Instant;
 
 use domain::telemetry::Telemetry;
 use domain::upstream::{Upstream, UpstreamKind};
-use webui::{Console, Decision, HealthRow, ModelRow, Overview, Places, Question, UpstreamRow, UpstreamState};
+use webui::{
+    Console, Decision, FoundNodes, HealthRow, ModelRow, Nodes, Overview, PairWish, Places, Question, UpstreamRow,
+    UpstreamState,
+};
 
 use crate::dispatch::Dispatcher;
 use crate::live::{self, Live};
@@ -19,6 +23,7 @@ pub(crate) struct House {
     live: Arc<Live>,
     dispatcher: Arc<Dispatcher>,
     metrics: Arc<Metrics>,
+    nodes: Arc<crate::nodes::Nodes>,
     started: Instant,
     base_urls: Vec<String>,
 }
@@ -29,10 +34,11 @@ impl House {
         live: Arc<Live>,
         dispatcher: Arc<Dispatcher>,
         metrics: Arc<Metrics>,
+        nodes: Arc<crate::nodes::Nodes>,
         started: Instant,
         base_urls: Vec<String>,
     ) -> Self {
-        Self { live, dispatcher, metrics, started, base_urls }
+        Self { live, dispatcher, metrics, nodes, started, base_urls }
     }
 
     fn health(&self, upstream: &str) -> HealthRow {
@@ -81,6 +87,27 @@ impl Console for House {
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {
         explain::decide(&self.dispatcher, &self.live.now(), question)
+    }
+
+    fn nodes(&self) -> Nodes {
+        nodes::all(&self.live, &self.nodes)
+    }
+
+    async fn find_nodes(&self) -> Result<FoundNodes, String> {
+        self.nodes.find().await.map(nodes::found).map_err(|error| format!("{error:#}"))
+    }
+
+    async fn pair_node(&self, wish: &PairWish) -> Result<String, String> {
+        let paired = self.nodes.pair(&wish.node, &wish.code, wish.name.as_deref()).await;
+        paired.map_err(|error| format!("{error:#}"))
+    }
+
+    fn forget_node(&self, name: &str) -> Result<(), String> {
+        self.nodes.forget(name).map_err(|error| format!("{error:#}"))
+    }
+
+    fn pairing_code(&self) -> Result<String, String> {
+        self.nodes.new_code().map_err(|error| format!("{error:#}"))
     }
 
     fn body_bytes_max(&self) -> usize {

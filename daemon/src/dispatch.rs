@@ -10,7 +10,8 @@ use domain::dispatch::{Dispatch, Entered, Entry, Grant, House, Outcome, Turn};
 use domain::gpu::Press;
 use domain::health::Symptom;
 use domain::moment::Moment;
-use domain::reading::{Engine, Reading};
+use domain::node::ServedModel;
+use domain::reading::{Engine, Load, Reading};
 use domain::refusal::Refusal;
 use domain::route::Route;
 use tokio::sync::{oneshot, watch};
@@ -225,6 +226,34 @@ impl Dispatcher {
         });
     }
 
+    /// What a node tells of its models, as far as they are offered.
+    /// It was made after `asked`.
+    pub(crate) fn reported<'a>(
+        self: &Arc<Self>,
+        node: &str,
+        models: impl Iterator<Item = &'a ServedModel>,
+        asked: Moment,
+    ) {
+        let snapshot = self.live.now();
+        let mut reading = Reading::default();
+        let mut state = self.lock();
+        for model in models {
+            let target = Target::new(node, &model.id);
+            if snapshot.catalogue.info(&target).is_some() {
+                state.dispatch.told(&target, model.slots, model.resident, true);
+                reading.loads.push(Load {
+                    model: Some(model.id.clone()),
+                    running: model.running,
+                    waiting: Some(model.waiting),
+                    slots: model.slots,
+                    ..Load::default()
+                });
+            }
+        }
+        drop(state);
+        self.told(node, Engine::Airlane, &reading, asked);
+    }
+
     /// Whether the machine of an upstream is being woken.
     pub(crate) fn is_waking(&self, upstream: &str) -> bool {
         self.with(|dispatch, now| dispatch.places.site(upstream).is_some_and(|site| site.sleep.is_waking(now)))
@@ -293,6 +322,10 @@ impl State {
         }
         for listed in snapshot.catalogue.listed() {
             let Some(upstream) = snapshot.config.upstream(&listed.upstream) else { continue };
+            // A node reports what it has, every second.
+            if upstream.is_node {
+                continue;
+            }
             let target = Target::new(&upstream.name, &listed.info.id);
             let slots = upstream.slots.or(listed.info.slots);
             self.dispatch.told(&target, slots, listed.info.loaded, upstream.local);

@@ -25,6 +25,8 @@ pub(crate) struct Keeper {
     /// What the daemon was started with: some keys keep that until a restart.
     started: Config,
     found: Vec<Found>,
+    /// The nodes that are paired.
+    nodes: watch::Receiver<Vec<Upstream>>,
 }
 
 impl Keeper {
@@ -34,10 +36,11 @@ impl Keeper {
         clients: Arc<Clients>,
         live: Arc<Live>,
         own: Vec<SocketAddr>,
+        nodes: watch::Receiver<Vec<Upstream>>,
     ) -> (Self, watch::Receiver<Arc<Config>>) {
         let (configs, receiver) = watch::channel(Arc::new(written.clone()));
         let started = written.clone();
-        (Self { source, clients, live, configs, own, written, started, found: Vec::new() }, receiver)
+        (Self { source, clients, live, configs, own, written, started, found: Vec::new(), nodes }, receiver)
     }
 
     /// Looks for upstreams and publishes the first config.
@@ -58,6 +61,7 @@ impl Keeper {
                     Some(()) => self.reload().await,
                     None => return,
                 },
+                Ok(()) = self.nodes.changed() => self.publish(),
                 () = tokio::time::sleep(pause), if self.written.discovery.enabled => self.look_around().await,
             }
         }
@@ -103,6 +107,10 @@ impl Keeper {
                 }
             }
         }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
         let config = self.sum();
         self.configs.send_if_modified(|current| {
             let changed = **current != config;
@@ -113,8 +121,19 @@ impl Keeper {
         });
     }
 
-    fn sum(&self) -> Config {
+    fn sum(&mut self) -> Config {
         let mut config = self.written.clone();
+        for node in self.nodes.borrow_and_update().iter() {
+            if config.upstream(&node.name).is_some() {
+                let name = &node.name;
+                warn!(
+                    "the config has an upstream {name:?} and so has a node: the node is left out. Give the upstream another \
+                     name, or `airlane node forget {name}` and pair it with --name"
+                );
+            } else {
+                config.upstreams.push(node.clone());
+            }
+        }
         if config.discovery.enabled {
             let found = self.found.iter().map(|found| found.upstream.clone()).chain(loopback_unless_named(&config));
             let found: Vec<Upstream> = found.filter(|found| config.upstream(&found.name).is_none()).collect();

@@ -13,6 +13,7 @@ mod live;
 mod logging;
 mod machine;
 mod metrics;
+mod nodes;
 mod probes;
 mod settings;
 mod tasks;

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use domain::health::State;
-use domain::telemetry::Telemetry;
+use domain::node::Nodes;
 use domain::usage::Usage;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -211,10 +211,10 @@ impl Metrics {
     }
 
     /// Everything in the text format, with how each upstream does.
-    pub(crate) fn text(&self, telemetry: &Telemetry, states: &[(&str, State)]) -> String {
+    pub(crate) fn text(&self, nodes: &Nodes, states: &[(&str, State)]) -> String {
         self.memory.set(resident_bytes().unwrap_or(0));
         let mut cards = Registry::with_prefix("airlane_gpu");
-        gpu::register(&telemetry.gpus, &mut cards);
+        gpu::register(nodes, &mut cards);
         let mut upstreams = Registry::with_prefix("airlane_upstream");
         state::register(states, &mut upstreams);
         let mut out = String::new();

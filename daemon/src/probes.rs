@@ -128,8 +128,8 @@ impl Probes {
     }
 
     fn is_due(&self, upstream: &Upstream) -> bool {
-        // Clouds are not looked at: their health shows in the requests, and they count every call.
-        if !upstream.local || upstream.kind == UpstreamKind::Loopback {
+        // Clouds are not looked at: their health shows in the requests, and they count every call. Nodes report.
+        if !upstream.local || upstream.is_node || upstream.kind == UpstreamKind::Loopback {
             return false;
         }
         if self.dispatcher.is_waking(&upstream.name) {

@@ -54,7 +54,7 @@ pub(crate) async fn keep(
 fn ours(live: &Live, metrics: &Metrics, machine: Option<&Machine>) -> Ours {
     let (snapshot, nothing) = (live.now(), Machine::default());
     let machine = machine.unwrap_or(&nothing);
-    let here = snapshot.config.upstreams.iter().filter(|upstream| machine.holds(upstream));
+    let here = snapshot.config.upstreams.iter().filter(|upstream| !upstream.is_node && machine.holds(upstream));
     here.fold(Ours::default(), |sum, upstream| {
         let (in_flight, begun) = metrics.traffic(&upstream.name);
         Ours {

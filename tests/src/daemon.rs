@@ -23,12 +23,41 @@ pub struct Daemon {
     endpoints: Vec<SocketAddr>,
     console: Vec<SocketAddr>,
     log: Arc<Mutex<String>>,
+    setup: Setup,
 }
 
 impl Daemon {
     pub(crate) fn start(setup: Setup) -> Self {
         let folder = TempDir::new().expect("no temporary folder");
         fs::write(folder.path().join("airlane.toml"), setup.text()).expect("the config cannot be written");
+        Self::start_in(folder, setup)
+    }
+
+    /// Kills it as the kernel does, without a word, and starts it again on the same data, at the same endpoint unless
+    /// `moves`.
+    #[must_use]
+    pub fn kill_and_start(mut self, moves: bool) -> Self {
+        self.kill();
+        let path = self.folder.path().join("airlane.toml");
+        let text = fs::read_to_string(&path).expect("the config cannot be read");
+        let fixed = format!("listen = [\"{}\"]", self.address());
+        let text = if moves { text } else { text.replacen("listen = [\"127.0.0.1:0\"]", &fixed, 1) };
+        fs::write(&path, text).expect("the config cannot be written");
+        // The files of the one that was killed would be taken for those of its successor.
+        let _ = fs::remove_file(self.folder.path().join("data/daemon.json"));
+        let (folder, setup) =
+            (std::mem::replace(&mut self.folder, TempDir::new().expect("a folder")), self.setup.clone());
+        drop(self);
+        Self::start_in(folder, setup)
+    }
+
+    /// Kills it as the kernel does, without a word.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn start_in(folder: TempDir, setup: Setup) -> Self {
         let mut child = Command::new(programs::airlane())
             .arg("run")
             .arg("--config")
@@ -47,7 +76,7 @@ impl Daemon {
         let log = Arc::new(Mutex::new(String::new()));
         collect(child.stderr.take().expect("stderr is piped"), &log);
         collect(child.stdout.take().expect("stdout is piped"), &log);
-        let mut daemon = Self { child, folder, endpoints: Vec::new(), console: Vec::new(), log };
+        let mut daemon = Self { child, folder, endpoints: Vec::new(), console: Vec::new(), log, setup };
         daemon.wait_ready();
         daemon
     }

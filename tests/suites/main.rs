@@ -18,6 +18,7 @@ mod harness;
 mod hedging;
 mod house;
 mod limits;
+mod nodes;
 mod observability;
 mod outcome;
 mod patience;

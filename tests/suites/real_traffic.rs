@@ -1,13 +1,14 @@
-//! Two real llama.cpp servers behind the daemon, under load, while one of them is killed, restarted and frozen.
+//! Three real llama.cpp servers behind the daemon, under load, while one of them is killed, restarted and frozen.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use airlane_tests::client::Request;
+use airlane_tests::client::{Request, send};
 use airlane_tests::daemon::{Daemon, Setup};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{eventually, models};
 use crate::real_model::{MODEL, Model};
@@ -18,6 +19,8 @@ struct Ran {
     began: Instant,
     /// Who answered.
     upstream: String,
+    /// Places that were tried for it.
+    attempts: u32,
     status: u16,
     text: String,
 }
@@ -51,7 +54,8 @@ struct Load<'a> {
     ran: Mutex<Vec<Ran>>,
 }
 
-const CLIENTS: usize = 3;
+/// More than two servers of two slots each can serve at once, so that all three are needed.
+const CLIENTS: usize = 5;
 
 impl Load<'_> {
     fn client(&self, number: usize) {
@@ -64,7 +68,8 @@ impl Load<'_> {
             let began = Instant::now();
             let response = self.daemon.send(&Request::post("/v1/chat/completions", &body));
             let upstream = response.header("x-airlane-upstream").unwrap_or_default().to_owned();
-            let ran = Ran { began, upstream, status: response.status(), text: response.text() };
+            let attempts = response.header("x-airlane-attempts").and_then(|text| text.parse().ok()).unwrap_or_default();
+            let ran = Ran { began, upstream, attempts, status: response.status(), text: response.text() };
             self.ran.lock().unwrap().push(ran);
         }
     }
@@ -77,11 +82,13 @@ impl Load<'_> {
         self.since(since).iter().filter(|ran| ran.upstream == upstream).count()
     }
 
-    /// Time until a place serves again.
-    fn until_served_by(&self, upstream: &str) -> Duration {
+    /// The place serves again, and soon.
+    fn check_return(&self, upstream: &str, what: &str) {
         let began = Instant::now();
         eventually(&format!("{upstream} serves again"), || self.share(began, upstream) > 0);
-        began.elapsed()
+        println!("{what}: it serves again within {:.1?}", began.elapsed());
+        assert!(began.elapsed() < BACK_AFTER, "{what}: {:?}", began.elapsed());
+        self.check_kept(what);
     }
 
     /// Nothing was lost, nothing ended in silence, and after a while nobody went to the fallen place.
@@ -91,6 +98,10 @@ impl Load<'_> {
         let late = late();
         assert!(late.iter().all(|ran| ran.upstream != fallen), "{what}: {late:?}");
         self.check_kept(what);
+        // Now and then one is sent to see whether it is back.
+        let strays = late.iter().filter(|ran| ran.attempts > 1).count();
+        println!("{what}: {strays} of the {} requests that began later tried it", late.len());
+        assert!(strays * 2 < late.len(), "{what}: the share has moved: {late:?}");
     }
 
     fn check_kept(&self, what: &str) {
@@ -100,17 +111,27 @@ impl Load<'_> {
     }
 }
 
-/// The share has moved by then. Two looks of 0.7 s each find a frozen place; the rest is for a busy test machine.
-const MOVED_AFTER: Duration = Duration::from_secs(5);
+/// The share has moved by then: two looks of 0.7 s each find a frozen place.
+const MOVED_AFTER: Duration = Duration::from_secs(2);
+/// The share comes back within ten seconds; the rest is for a busy test machine.
+const BACK_AFTER: Duration = Duration::from_secs(15);
+/// Long enough for several requests after that.
+const WATCHED: Duration = Duration::from_secs(9);
+
+/// A house with three servers that offer the same model.
+fn house() -> ([Model; 3], Daemon) {
+    let servers = [0, 1, 2].map(|_| Model::start_on(0));
+    let setup = ["a", "b", "c"].into_iter().zip(&servers).fold(Setup::new(), |setup, (name, server)| {
+        setup.upstream(name, "openai", &format!("http://{}", server.address), "")
+    });
+    let daemon = setup.start();
+    eventually("all three offer the model", || models(&daemon).len() == 3);
+    (servers, daemon)
+}
+
 #[test]
 fn a_server_may_be_killed_restarted_and_frozen() {
-    let (a, b) = (Model::start_on(0), Model::start_on(0));
-    let port = a.address.port();
-    let daemon = Setup::new()
-        .upstream("a", "openai", &format!("http://{}", a.address), "")
-        .upstream("b", "openai", &format!("http://{}", b.address), "")
-        .start();
-    eventually("both models", || models(&daemon).len() == 2);
+    let ([a, _b, _c], daemon) = house();
     let load = Load { daemon: &daemon, began: Instant::now(), stop: AtomicBool::new(false), ran: Mutex::default() };
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -118,7 +139,7 @@ fn a_server_may_be_killed_restarted_and_frozen() {
             scope.spawn(move || load.client(number));
         }
         // However a check ends, the clients must.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&load, a, port)));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&load, a)));
         load.stop.store(true, Ordering::Relaxed);
         if let Err(panic) = result {
             std::panic::resume_unwind(panic);
@@ -128,46 +149,90 @@ fn a_server_may_be_killed_restarted_and_frozen() {
     println!("{} requests, none lost", load.ran.lock().unwrap().len());
 }
 
-fn story(load: &Load<'_>, a: Model, port: u16) {
-    let began = Instant::now();
-    eventually("both serve", || load.share(began, "a") > 1 && load.share(began, "b") > 1);
+fn story(load: &Load<'_>, a: Model) {
+    let (began, port) = (Instant::now(), a.address.port());
+    eventually("all serve", || ["a", "b", "c"].iter().all(|name| load.share(began, name) > 0));
 
     // Killed under load: some of its requests are in prefill, some between tokens.
     drop(a);
     let fell = Instant::now();
-    sleep(MOVED_AFTER);
+    sleep(WATCHED);
     load.check_fall(fell, "a", "killed");
 
     let a = Model::start_on(port);
-    println!("after its restart it serves again within {:.1?}", load.until_served_by("a"));
-    load.check_kept("restarted");
+    load.check_return("a", "restarted");
 
     a.signal("STOP");
     let fell = Instant::now();
-    sleep(MOVED_AFTER);
+    sleep(WATCHED);
     load.check_fall(fell, "a", "frozen");
 
     a.signal("CONT");
-    println!("after its thaw it serves again within {:.1?}", load.until_served_by("a"));
-    load.check_kept("thawed");
+    load.check_return("a", "thawed");
+}
+
+/// A stream whose prompt takes the model a while to read, and whose answer it takes a while to write.
+fn long(number: usize) -> Request {
+    let story = format!("Number {number}. ") + &"The dragon went home over the hills. ".repeat(200);
+    Request::post(
+        "/v1/chat/completions",
+        &json!({"model": MODEL, "stream": true, "max_tokens": 2000,
+        "temperature": 0, "ignore_eos": true, "messages": [{"role": "user", "content": story}]}),
+    )
+}
+
+/// A count of the model at each server, as the console shows it.
+fn counts(daemon: &Daemon, count: &str) -> HashMap<String, u64> {
+    let places = send(daemon.console()[0], &Request::get("/api/v1/places")).json();
+    let rows = places["upstreams"].as_array().cloned().unwrap_or_default();
+    let name = |row: &Value| row["name"].as_str().unwrap_or_default().to_owned();
+    rows.iter().map(|row| (name(row), row["models"][0][count].as_u64().unwrap_or_default())).collect()
 }
 
 #[test]
-fn a_server_that_dies_while_idle_costs_nothing() {
-    let (a, b) = (Model::start_on(0), Model::start_on(0));
-    let daemon = Setup::new()
-        .upstream("a", "openai", &format!("http://{}", a.address), "")
-        .upstream("b", "openai", &format!("http://{}", b.address), "")
-        .alias("both", &["a/smollm2-135m-instruct", "b/smollm2-135m-instruct"])
-        .start();
-    eventually("both models", || models(&daemon).len() == 3);
-    let ask = || {
-        let body = json!({"model": "both", "max_tokens": 4, "messages": [{"role": "user", "content": "Hi"}]});
+fn each_moment_is_fit_for_dying() {
+    let (servers, daemon) = house();
+    let mut servers: Vec<(&str, Model)> = ["a", "b", "c"].into_iter().zip(servers).collect();
+    let short = |number: usize| {
+        let content = format!("Number {number}: say hello.");
+        let body = json!({"model": MODEL, "max_tokens": 4, "messages": [{"role": "user", "content": content}]});
         let response = daemon.post("/v1/chat/completions", &body);
         assert_eq!(response.status(), 200, "{}", response.text());
         response.header("x-airlane-upstream").unwrap_or_default().to_owned()
     };
-    assert_eq!(ask(), "a");
-    drop(a);
-    assert_eq!([ask(), ask()], ["b", "b"]);
+
+    // While it is idle: nobody notices.
+    short(0);
+    let (name, idle) = servers.remove(0);
+    drop(idle);
+    for number in 1..4 {
+        assert_ne!(short(number), name);
+    }
+
+    // While it reads the prompt: another one answers, as if nothing had been.
+    let before = counts(&daemon, "running");
+    assert!(before.values().all(|running| *running == 0), "{before:?}");
+    let before = counts(&daemon, "served");
+    let mut exchange = daemon.open(&long(0));
+    let mut reader = None;
+    eventually("somebody reads the prompt", || {
+        let running = counts(&daemon, "running");
+        reader = servers.iter().position(|(name, _)| running[*name] == 1);
+        reader.is_some()
+    });
+    // The request has surely arrived there, and two thousand tokens take it longer.
+    sleep(Duration::from_millis(300));
+    let (name, reading) = servers.remove(reader.unwrap_or_default());
+    drop(reading);
+    assert_eq!(exchange.head().status, 200);
+    let first = exchange.until("\"content\":\"");
+    assert!(!first.contains("\"error\""), "{name} was killed in prefill: {first}");
+    let other = servers[0].0;
+    assert_eq!(counts(&daemon, "served")[other], before[other] + 1, "{name} was killed before its first token");
+
+    // Between tokens: what was shown cannot be taken back, so the stream ends with an error event.
+    servers.clear();
+    let rest = exchange.rest();
+    assert!(rest.contains("\"error\""), "{rest}");
+    assert!(!rest.contains("[DONE]"), "{rest}");
 }

@@ -13,14 +13,17 @@ fn everything_at_once_is_served_sooner_than_by_least_connections() {
         assert_eq!((auto.answered + auto.broken, auto.refused), (REQUESTS, 0), "seed {seed}: all end");
         // What a dying node has begun to answer is lost under any policy: it has four slots, and dies twice at most.
         assert!(auto.broken <= 8, "seed {seed}: {} broken", auto.broken);
-        assert!(auto.ttft[1] <= 0.6 * least.ttft[1], "seed {seed}: {:?} and {:?}", auto.ttft, least.ttft);
-        // No lane starves: bulk, which waits for the others, still waits less than it would in line with them.
-        for (lane, (ours, theirs)) in auto.wait_max.into_iter().zip(least.wait_max).enumerate() {
-            assert!(ours <= theirs, "seed {seed}, lane {lane}: waits of {ours} s and {theirs} s");
+        // Whoever waits for an answer is served much sooner. Bulk, which waits for the others in a house that a game
+        // overloads, is not: it pays, but is not starved.
+        for lane in [0, 1] {
+            let (ours, theirs) = (auto.ttft_by_lane[lane][1], least.ttft_by_lane[lane][1]);
+            assert!(ours <= 0.6 * theirs, "seed {seed}, lane {lane}: {ours} s and {theirs} s");
         }
-        // Medians: an overload of minutes by urgent requests alone makes all lanes wait.
-        let [interactive, _, bulk] = auto.ttft_by_lane;
-        assert!(interactive[0] < bulk[0], "seed {seed}: {:?}", auto.ttft_by_lane);
+        assert!(auto.wait_max[2] <= 2.0 * least.wait_max[2], "seed {seed}: {:?}", auto.wait_max);
+        assert!(auto.wait_p99[0] * 10.0 <= auto.wait_p99[2], "seed {seed}: {:?}", auto.wait_p99);
+        // In the same order, who knows the future does little better.
+        let orderly = run(&house, Kind::Orderly);
+        assert!(auto.ttft[1] <= 1.4 * orderly.ttft[1], "seed {seed}: {:?} and {:?}", auto.ttft, orderly.ttft);
     }
 }
 
@@ -35,7 +38,7 @@ fn the_same_seed_gives_the_same_figures() {
 #[test]
 fn every_request_ends_in_every_house() {
     for house in scenarios(300, 5) {
-        for kind in Kind::ALL {
+        for kind in Kind::of(&house) {
             let summary = run(&house, kind);
             let ended = summary.answered + summary.broken + summary.refused;
             assert_eq!(ended, 300, "{} with {}", house.name, kind.name());

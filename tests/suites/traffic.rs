@@ -160,12 +160,13 @@ fn who_waits_for_a_model_is_told_so() {
         let body = chat_body(MODEL, true);
         send(daemon.console()[0], &Request::post("/api/v1/explain", &body)).json()["candidates"][0]["score"].clone()
     };
-    eventually("it is not in memory", || score()["load_ms"].as_u64() > Some(0));
     // Before the head of the response, and after it.
     for script in [
         Script { headers_after: Duration::from_secs(3), ..Script::default() },
         Script { first_token_after: Duration::from_secs(3), ..Script::default() },
     ] {
+        // Also after the call before, whose client has left.
+        eventually("nobody is served, and it is not in memory", || score()["load_ms"].as_u64() > Some(0));
         fake.answer(script);
         let mut stream = daemon.open(&chat(MODEL, true));
         let _ = stream.head();

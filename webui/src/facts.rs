@@ -1,6 +1,7 @@
 //! What the console tells, as plain data: the pages render it and the status API serialises it.
 
 mod decision;
+mod nodes;
 mod places;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use domain::health::State;
 use serde::{Deserialize, Serialize};
 
 pub use decision::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
+pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};
 
 /// The house at one moment. In JSON, `uptime` is whole seconds under the name `uptime_s`.

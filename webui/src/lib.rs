@@ -7,6 +7,7 @@ mod assets;
 mod explain;
 mod facts;
 mod guard;
+mod nodes;
 mod openapi;
 mod overview;
 mod places;
@@ -20,12 +21,13 @@ use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use domain::telemetry::Telemetry;
 
 pub use facts::{
-    Candidate, Chosen, Decision, DroppedRow, HealthRow, ModelRow, Overview, Parts, PlaceRow, Places, Question,
-    RefusalRow, SiteRow, UpstreamRow, UpstreamState,
+    Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeName, NodeRow, Nodes,
+    Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow, UpstreamRow,
+    UpstreamState,
 };
 
 /// What runs and what needs the owner.
@@ -36,10 +38,20 @@ const TELEMETRY: &str = "/api/v1/telemetry";
 const PLACES: &str = "/api/v1/places";
 /// Where a request would go.
 const EXPLAIN: &str = "/api/v1/explain";
+/// The machines of the house.
+const NODES: &str = "/api/v1/nodes";
+/// Who announces itself as a node.
+const FIND: &str = "/api/v1/nodes/find";
+/// Takes a node in.
+const PAIR: &str = "/api/v1/nodes/pair";
+/// Ends a pair.
+const FORGET: &str = "/api/v1/nodes/forget";
+/// Makes a pairing code on a node.
+const CODE: &str = "/api/v1/nodes/code";
 /// The description of all of these.
 const OPENAPI: &str = "/api/v1/openapi.json";
 
-/// What the pages ask of the house. A call must not wait: it reads what is known.
+/// What the pages ask of the house. A call must not wait: it reads what is known; those that give a future may.
 pub trait Console {
     /// What is true at this moment.
     fn overview(&self) -> Overview;
@@ -56,6 +68,33 @@ pub trait Console {
     /// Its body is wrong; a sentence says in what.
     fn explain(&self, question: &Question) -> Result<Decision, String>;
 
+    /// The machines of the house, this one first.
+    fn nodes(&self) -> Nodes;
+
+    /// Looks who announces itself on the network as a node; takes seconds.
+    ///
+    /// # Errors
+    /// The network cannot be searched; a sentence says why.
+    fn find_nodes(&self) -> impl Future<Output = Result<FoundNodes, String>>;
+
+    /// Pairs with a node; gives its name here.
+    ///
+    /// # Errors
+    /// A sentence says what to do.
+    fn pair_node(&self, wish: &PairWish) -> impl Future<Output = Result<String, String>>;
+
+    /// Ends the pair with a node, or on a node that with its router.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    fn forget_node(&self, name: &str) -> Result<(), String>;
+
+    /// Another pairing code of this node.
+    ///
+    /// # Errors
+    /// This machine is no node.
+    fn pairing_code(&self) -> Result<String, String>;
+
     /// Largest body of a [`Question`].
     fn body_bytes_max(&self) -> usize;
 }
@@ -68,7 +107,7 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .wrap(from_fn(guard::own_host_only))
         .wrap(guard::headers())
         .service(readable("/", |console: web::Data<C>| {
-            ready(overview::page(&console.overview(), &console.telemetry()))
+            ready(overview::page(&console.overview(), &console.telemetry(), &console.nodes()))
         }))
         .service(readable(STATUS, |console: web::Data<C>| ready(status::json(&console.overview()))))
         .service(readable(TELEMETRY, |console: web::Data<C>| ready(telemetry::json(&console.telemetry()))))
@@ -78,11 +117,26 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
                 .route(web::post().to(explain::post::<C>))
                 .default_service(web::to(|| ready(explain::only_post()))),
         )
+        .service(readable(NODES, |console: web::Data<C>| ready(nodes::json(&console.nodes()))))
+        .service(posted(FIND).route(web::post().to(nodes::find::<C>)))
+        .service(posted(PAIR).route(web::post().to(nodes::pair::<C>)))
+        .service(posted(FORGET).route(web::post().to(nodes::forget::<C>)))
+        .service(
+            posted(CODE).route(
+                web::post()
+                    .to(|console: web::Data<C>, request: HttpRequest| ready(nodes::code(console.get_ref(), &request))),
+            ),
+        )
         .service(readable(OPENAPI, || ready(openapi::json())))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
         .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))
         .default_service(web::to(|| ready(HttpResponse::NotFound().body(texts::NOT_FOUND))));
     config.service(scope);
+}
+
+/// A resource that is asked with POST, and nothing else.
+fn posted(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(|| ready(nodes::only_post())))
 }
 
 /// A resource that is read with GET or HEAD, and nothing else.

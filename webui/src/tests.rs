@@ -12,7 +12,7 @@ use actix_web::test::{self as service, TestRequest};
 use actix_web::{App, rt, web};
 use domain::telemetry::Telemetry;
 
-use crate::{Console, Decision, Overview, Places, Question, assets, pages};
+use crate::{Console, Decision, FoundNodes, Nodes, Overview, PairWish, Places, Question, assets, pages};
 
 struct Fake(Overview, Arc<Telemetry>);
 
@@ -31,6 +31,27 @@ impl Console for Fake {
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {
         if question.body.starts_with(b"{") { Ok(houses::decision(question)) } else { Err("no JSON object".to_owned()) }
+    }
+
+    fn nodes(&self) -> Nodes {
+        houses::nodes(&self.0, &self.1)
+    }
+
+    async fn find_nodes(&self) -> Result<FoundNodes, String> {
+        std::future::ready(Ok(houses::found())).await
+    }
+
+    async fn pair_node(&self, wish: &PairWish) -> Result<String, String> {
+        let right = wish.code == "4711-0815";
+        std::future::ready(if right { Ok(wish.node.clone()) } else { Err("the code is wrong".to_owned()) }).await
+    }
+
+    fn forget_node(&self, name: &str) -> Result<(), String> {
+        if name == "gpu-box" { Ok(()) } else { Err("nothing of that name is paired".to_owned()) }
+    }
+
+    fn pairing_code(&self) -> Result<String, String> {
+        Ok("4711-0815".to_owned())
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -94,6 +94,8 @@ pub(crate) const CLOCK: &str = "Clock";
 pub(crate) const PROCESS: &str = "Process";
 pub(crate) const MIG_ON: &str = "Split into several (MIG): the values are those of the whole card.";
 
+pub(crate) const NODES: &str = "Nodes";
+pub(crate) const NODE_REPORTS: &str = "Reports every second";
 pub(crate) const MACHINE: &str = "This machine";
 pub(crate) const PROCESSOR: &str = "Processor";
 pub(crate) const MEMORY: &str = "Memory";
@@ -249,6 +251,11 @@ pub(crate) fn disk(mount: &str, available_bytes: u64) -> String {
 
 pub(crate) fn part_of(part_bytes: u64, whole_bytes: u64) -> String {
     format!("{} of {}", bytes(part_bytes), bytes(whole_bytes))
+}
+
+/// A model server of a node in a line.
+pub(crate) fn node_server(name: &str, models: usize, health: &str) -> String {
+    format!("{name}: {}, {health}", counted(models, "model", "models"))
 }
 
 /// MiB below one GiB, GiB with a decimal above.

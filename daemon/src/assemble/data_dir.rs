@@ -63,6 +63,10 @@ fn lock_dir(path: PathBuf, lock: File) -> anyhow::Result<DataDir> {
 }
 
 impl DataDir {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Tells the command line where to find us.
     pub(super) fn publish(&self, endpoint: &[String], console: &[String]) -> anyhow::Result<()> {
         let file = DaemonFile { pid: std::process::id(), endpoint: endpoint.to_vec(), console: console.to_vec() };

@@ -20,6 +20,7 @@ use super::listener::{accepted, server_tls};
 use super::{Parts, memory};
 use crate::console::House;
 use crate::gateway::{self, Gateway, Peer};
+use crate::nodes;
 use crate::upstreams::SWEEP_EVERY;
 
 /// The running servers.
@@ -56,6 +57,11 @@ impl Servers {
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         let console = self.console.iter().flat_map(|console| &console.addresses);
         self.endpoint.addresses.iter().chain(console).copied().collect()
+    }
+
+    /// Where the endpoint speaks plain HTTP.
+    pub(super) fn plain_addresses(&self) -> Vec<SocketAddr> {
+        if self.scheme == "http" { self.endpoint.addresses.clone() } else { Vec::new() }
     }
 
     /// Base URLs that work on this machine.
@@ -120,7 +126,12 @@ fn bind_endpoint(config: &Config, parts: &Arc<Parts>) -> anyhow::Result<Running>
         let gateway = Rc::new(parts.gateway());
         keep_tidy(&gateway);
         memory::keep_giving_back();
-        App::new().app_data(gateway).wrap(cors(origins.clone())).configure(gateway::configure)
+        App::new()
+            .app_data(gateway)
+            .app_data(web::Data::from(parts.nodes.clone()))
+            .wrap(cors(origins.clone()))
+            .configure(nodes::configure)
+            .configure(gateway::configure)
     })
     .workers(workers)
     .max_connections(endpoint.max_connections.div_ceil(workers))
@@ -159,7 +170,7 @@ fn keep_tidy(gateway: &Rc<Gateway>) {
 fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyhow::Result<Running> {
     let client_timeout = config.endpoint.client_timeout;
     let (live, dispatcher, metrics) = (parts.live.clone(), parts.dispatcher.clone(), parts.metrics.clone());
-    let house = web::Data::new(House::new(live, dispatcher, metrics, parts.started, urls));
+    let house = web::Data::new(House::new(live, dispatcher, metrics, parts.nodes.clone(), parts.started, urls));
     let mut server = HttpServer::new(move || {
         App::new().app_data(house.clone()).wrap(from_fn(this_machine_only)).configure(webui::pages::<House>)
     })

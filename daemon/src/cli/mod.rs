@@ -5,6 +5,7 @@ mod check;
 mod daemon;
 mod explain;
 mod models;
+mod node;
 mod plain;
 mod status;
 mod top;
@@ -82,6 +83,13 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
+    /// Boxes with GPUs that report to this airlane: list them, take them in, forget them
+    Node {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        node: node::NodeArgs,
+    },
     /// Show the version
     Version,
 }
@@ -100,15 +108,18 @@ struct SourceArgs {
     /// Keep data in this directory instead of the configured one
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Be a node: report cards and models to a router, once it has paired with this machine (`airlane node code`)
+    #[arg(long)]
+    node: bool,
 }
 
 #[derive(Debug, Args)]
 struct DaemonArgs {
     /// Base URL of the airlane to ask, as its clients write it; found by itself on this machine
-    #[arg(long, env = "AIRLANE_URL", value_name = "URL")]
+    #[arg(long, env = "AIRLANE_URL", value_name = "URL", global = true)]
     url: Option<String>,
     /// The config file that the running airlane uses, if it is not found otherwise
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
@@ -134,7 +145,7 @@ impl SourceArgs {
     fn into_source(self) -> Source {
         Source {
             file: self.config,
-            overrides: Overrides { listen: self.listen, console: self.console, data: self.data },
+            overrides: Overrides { listen: self.listen, console: self.console, data: self.data, node: self.node },
         }
     }
 }
@@ -177,6 +188,7 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Chat { daemon, model, prompt } => system.block_on(chat::run(&daemon, model, prompt)),
         Command::Explain { daemon, question } => system.block_on(explain::run(&daemon, question)),
         Command::Top { daemon } => system.block_on(top::run(&daemon)),
+        Command::Node { daemon, node } => system.block_on(node::run(&daemon, node)),
         Command::Version => {
             println!("airlane {}", env!("CARGO_PKG_VERSION"));
             Ok(Done::Yes)

@@ -9,12 +9,12 @@ use domain::health::State;
 use domain::reading::KV_FULL_PERCENT;
 use domain::telemetry::Telemetry;
 use serde::de::DeserializeOwned;
-use webui::{Overview, PlaceRow, Places, SiteRow};
+use webui::{Nodes, Overview, PlaceRow, Places, SiteRow};
 
 use super::daemon::Daemon;
 use super::plain::plain;
 use super::status::{ago, gpus};
-use super::{DaemonArgs, Done};
+use super::{DaemonArgs, Done, node};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +29,7 @@ struct Seen {
     overview: Overview,
     places: Places,
     telemetry: Telemetry,
+    nodes: Nodes,
 }
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
@@ -54,6 +55,7 @@ async fn look(daemon: &Daemon) -> anyhow::Result<Seen> {
         overview: get(daemon, "/api/v1/status").await?,
         places: get(daemon, "/api/v1/places").await?,
         telemetry: get(daemon, "/api/v1/telemetry").await?,
+        nodes: get(daemon, "/api/v1/nodes").await?,
     })
 }
 
@@ -100,10 +102,11 @@ fn text(seen: &Seen) -> String {
 }
 
 fn write_text(out: &mut String, seen: &Seen) -> std::fmt::Result {
-    let Seen { overview, places, telemetry } = seen;
+    let Seen { overview, places, telemetry, nodes } = seen;
     writeln!(out, "airlane {}, up {}", overview.version, ago(overview.uptime))?;
     writeln!(out, "requests  {} in flight, {} waiting", places.running, places.waiting)?;
     gpus::write(out, &telemetry.gpus)?;
+    node::write(out, nodes)?;
     let names = places.upstreams.iter().flat_map(|site| &site.models).map(|place| place.model.chars().count());
     let width = names.max().unwrap_or(0).clamp(5, 40);
     for site in &places.upstreams {
@@ -227,6 +230,7 @@ mod tests {
         gpu_box.throttled = true;
         gpu_box.engine = Some("llama.cpp".to_owned());
         Seen {
+            nodes: Nodes::default(),
             overview: Overview {
                 version: "1.2.3".to_owned(),
                 uptime: Duration::from_secs(3_700),

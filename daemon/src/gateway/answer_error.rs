@@ -123,6 +123,7 @@ impl ServeError {
                 Refusal::MockOff => {
                     (FailureKind::InvalidRequest, word("unsupported_parameter"), word("mock_testing_fallbacks"))
                 }
+                Refusal::Loops { .. } => (FailureKind::InvalidRequest, word("loop_detected"), None),
                 Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
                     (FailureKind::Permission, None, None)
                 }

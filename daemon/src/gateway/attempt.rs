@@ -99,7 +99,9 @@ impl Job {
 
     /// The headers for a place.
     pub(super) fn headers(&self, leg: &Leg) -> HeaderMap {
-        self.forwarded.headers(&self.request_id, leg.far.dialect())
+        let upstream = self.snapshot.config.upstream(&leg.target.upstream);
+        let is_local = upstream.is_some_and(|upstream| upstream.local);
+        self.forwarded.headers(&self.request_id, leg.far.dialect(), is_local)
     }
 
     /// The config has lost the upstream meanwhile.

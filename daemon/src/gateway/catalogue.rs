@@ -24,7 +24,14 @@ pub(super) async fn openai_or_anthropic_list(request: HttpRequest) -> HttpRespon
         Ok((_, snapshot)) => snapshot,
         Err(error) => return respond(&error, dialect, None),
     };
-    let listed = snapshot.catalogue.listed();
+    let shared: Vec<Listed>;
+    let listed = if forward::hops(request.headers()) > 0 {
+        // Another Airlane asks.
+        shared = snapshot.catalogue.shared(&snapshot.config).cloned().collect();
+        &shared
+    } else {
+        snapshot.catalogue.listed()
+    };
     json(
         &request,
         match dialect {

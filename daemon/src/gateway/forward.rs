@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap as ClientHeaders, HeaderName as ClientHeaderName};
 use domain::surface::Dialect;
+use domain::upstream;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Gateway;
@@ -10,6 +11,14 @@ use super::Gateway;
 /// The name of a request, for clients.
 pub(super) static X_REQUEST_ID: ClientHeaderName = ClientHeaderName::from_static("x-request-id");
 static FAR_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+static HOP: ClientHeaderName = ClientHeaderName::from_static(upstream::HOP);
+static FAR_HOP: HeaderName = HeaderName::from_static(upstream::HOP);
+
+/// How many Airlanes a request has passed.
+pub(super) fn hops(headers: &ClientHeaders) -> u8 {
+    headers.get(&HOP).map_or(0, |value| value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(u8::MAX))
+}
 
 static TRACING: [(ClientHeaderName, HeaderName); 2] = [both("traceparent"), both("tracestate")];
 static ANTHROPIC: [(ClientHeaderName, HeaderName); 2] = [both("anthropic-version"), both("anthropic-beta")];
@@ -44,6 +53,8 @@ pub(super) struct Forwarded {
     tracing: Vec<(HeaderName, HeaderValue)>,
     /// For upstreams that speak Anthropic's dialect.
     anthropic: Vec<(HeaderName, HeaderValue)>,
+    /// Airlanes that it has passed.
+    pub(super) hops: u8,
     /// Anthropic's `?beta=true`.
     pub(super) beta: bool,
 }
@@ -61,16 +72,26 @@ impl Forwarded {
             }
             taken
         };
-        Self { tracing: taken(&TRACING), anthropic: taken(&ANTHROPIC), beta: request.query_string() == "beta=true" }
+        let hops = hops(request.headers());
+        Self {
+            tracing: taken(&TRACING),
+            anthropic: taken(&ANTHROPIC),
+            hops,
+            beta: request.query_string() == "beta=true",
+        }
     }
 
     /// The headers for an upstream.
-    pub(super) fn headers(&self, request_id: &str, far: Dialect) -> HeaderMap {
+    pub(super) fn headers(&self, request_id: &str, far: Dialect, is_local: bool) -> HeaderMap {
         let own: &[(HeaderName, HeaderValue)] = if far == Dialect::Anthropic { &self.anthropic } else { &[] };
         // Those that every call adds besides: type, length, host, key and the like.
         let mut out = HeaderMap::with_capacity(12);
         for (name, value) in self.tracing.iter().chain(own) {
             out.append(name.clone(), value.clone());
+        }
+        // Clouds are no Airlanes, and need not know of ours.
+        if is_local {
+            out.insert(FAR_HOP.clone(), HeaderValue::from(u16::from(self.hops) + 1));
         }
         if let Ok(value) = HeaderValue::from_str(request_id) {
             out.insert(FAR_REQUEST_ID.clone(), value);

@@ -27,6 +27,11 @@ impl Peer {
 /// Longest part of a foreign host name or origin that is repeated to the client.
 const HOST_CHARS_MAX: usize = 100;
 
+/// Whether [`check`] lets a request in.
+pub(crate) fn is_let_in(request: &HttpRequest, endpoint: &Endpoint) -> bool {
+    check(request, endpoint).is_ok()
+}
+
 /// Lets the LAN in and strangers not.
 ///
 /// # Errors

@@ -97,7 +97,13 @@ impl Job {
             created_ms: gateway.clock.unix_ms(),
             include_usage: ask.include_usage,
         };
-        Arc::make_mut(&mut ask.wish).provider.keep_known(&snapshot.config);
+        let wish = Arc::make_mut(&mut ask.wish);
+        wish.provider.keep_known(&snapshot.config);
+        if client.forwarded.hops > 0 {
+            // Another Airlane sends it, which has its own way to all but our own servers: nothing goes round.
+            let others = snapshot.config.upstreams.iter().filter(|upstream| !upstream.is_shared());
+            wish.provider.ignore.extend(others.map(|upstream| upstream.name.clone()));
+        }
         let since = gateway.dispatcher.now();
         let entry = Entry {
             near: ask.near,

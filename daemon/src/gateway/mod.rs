@@ -27,7 +27,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::upstreams::Clients;
 
-pub(crate) use guard::Peer;
+pub(crate) use guard::{Peer, is_let_in};
 pub(crate) use routes::configure;
 
 /// What a worker needs to serve.

@@ -24,6 +24,9 @@ use crate::upstreams::Fault;
 /// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
 pub(super) const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Most Airlanes that a request may have passed: a router, and a box behind it that the owner put there by hand.
+const HOPS_MAX: u8 = 2;
+
 /// When to come back to a daemon that stops: a restart takes no longer.
 const RETRY_AFTER_STOP: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,10 @@ async fn read_ask(
     }
     let endpoint = &config.endpoint;
     guard::check(request, endpoint)?;
+    let hops = forward::hops(request.headers());
+    if hops > HOPS_MAX {
+        return Err(Refusal::Loops { hops }.into());
+    }
     let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
     let ask = Ask::read(surface, &body)?;
     if ask.mock_fallbacks && !config.route.mock_fallbacks {

@@ -1,9 +1,11 @@
 //! Gauges of the graphics cards. They are made of one telemetry at each scrape, so that a card that is gone, or a value
-//! that a card does not offer, has no line. Labels are bounded by the cards of the machine; processes have none.
+//! that a card does not offer, has no line. Labels are bounded by the cards of the paired
+//! nodes; processes have none.
 
 use std::sync::atomic::AtomicU64;
 
-use domain::gpu::{Card, Gpus, Sample, Throttle};
+use domain::gpu::{Card, Sample, Throttle};
+use domain::node::{Node, NodeState, Nodes, Origin};
 use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,51 +33,69 @@ const ROWS: [Row; 11] = [
     ("mig_enabled", "1 if the card is split into several", |s| flag(s.mig_enabled)),
 ];
 
-/// Registers everything that `gpus` tells, under names that begin with `gpu_`.
-pub(super) fn register(gpus: &Gpus, registry: &mut Registry) {
-    let state = vec![("state", gpus.state.name().to_owned())];
-    add::<Reading>(registry, "reading", "1 for the state of reading the cards", [(state, 1.0)]);
-    let age = gpus.age_ms.map(|ms| (Labels::new(), ms as f64 / 1_000.0));
+/// Registers everything that the nodes tell, under names that begin with `gpu_`. Cards of this machine have no label
+/// `node`; those of others do.
+pub(super) fn register(nodes: &Nodes, registry: &mut Registry) {
+    let all = nodes.all();
+    let state = all.iter().map(|node| {
+        let mut labels = of_node(node);
+        labels.push(("state", node.telemetry.gpus.state.name().to_owned()));
+        (labels, 1.0)
+    });
+    add::<Reading>(registry, "reading", "1 for the state of reading the cards", state);
+    let age = all.iter().filter_map(|node| Some((of_node(node), node.telemetry.gpus.age_ms? as f64 / 1_000.0)));
     add::<Reading>(registry, "reading_age_seconds", "Time since the cards were read", age);
     for (name, help, value) in ROWS {
-        add::<Reading>(registry, name, help, each(gpus, |sample| value(sample).map(|value| (None, value))));
+        add::<Reading>(registry, name, help, each(all, |sample| value(sample).map(|value| (None, value))));
     }
-    add::<Reading>(registry, "clock_hertz", "Clocks", each(gpus, clocks));
-    add::<Reading>(registry, "throttled", "1 while this lowers the clocks", each(gpus, throttle));
-    add::<Reading>(registry, "pcie_bytes_per_second", "Traffic with the machine", each(gpus, pcie));
+    add::<Reading>(registry, "clock_hertz", "Clocks", each(all, clocks));
+    add::<Reading>(registry, "throttled", "1 while this lowers the clocks", each(all, throttle));
+    add::<Reading>(registry, "pcie_bytes_per_second", "Traffic with the machine", each(all, pcie));
     add::<Count>(
         registry,
         "energy_joules",
         "Energy used since the driver was loaded",
-        each(gpus, |sample| sample.energy_mj.map(|mj| (None, mj as f64 / 1_000.0))),
+        each(all, |sample| sample.energy_mj.map(|mj| (None, mj as f64 / 1_000.0))),
     );
-    add::<Count>(registry, "ecc_errors", "Memory errors since the driver was loaded", each(gpus, ecc));
-    let up = gpus.cards.iter().map(|card| (labels(card), f64::from(u8::from(card.sample.is_some()))));
+    add::<Count>(registry, "ecc_errors", "Memory errors since the driver was loaded", each(all, ecc));
+    let up = cards(all).map(|(node, card)| (labels(node, card), f64::from(u8::from(card.sample.is_some()))));
     add::<Reading>(registry, "up", "1 if the card can be read", up);
-    let foreign = || gpus.cards.iter().filter_map(|card| Some((card, card.foreign.as_ref()?)));
-    let pressure = foreign().map(|(card, load)| (labels(card), f64::from(load.pressure_percent) / 100.0));
+    let foreign = || cards(all).filter_map(|(node, card)| Some((labels(node, card), card.foreign.as_ref()?)));
+    let pressure = foreign().map(|(labels, load)| (labels, f64::from(load.pressure_percent) / 100.0));
     add::<Reading>(registry, "foreign_pressure_ratio", "Load that is not Airlane's, smoothed", pressure);
-    let backed_off = foreign().map(|(card, load)| (labels(card), f64::from(u8::from(load.backed_off))));
+    let backed_off = foreign().map(|(labels, load)| (labels, f64::from(u8::from(load.backed_off))));
     add::<Reading>(registry, "backed_off", "1 while the card is left to others", backed_off);
 }
 
 /// A value with one more label, or none.
 type Labelled = (Option<(&'static str, &'static str)>, f64);
 
-fn each<I: IntoIterator<Item = Labelled>>(gpus: &Gpus, values: impl Fn(&Sample) -> I) -> Vec<(Labels, f64)> {
-    let cards = gpus.cards.iter().filter_map(|card| Some((card, card.sample.as_ref()?)));
-    let lines = cards.flat_map(|(card, sample)| values(sample).into_iter().map(move |line| (card, line)));
+/// The cards of nodes that tell: old values would look like new ones.
+fn cards(nodes: &[Node]) -> impl Iterator<Item = (&Node, &Card)> {
+    let telling = nodes.iter().filter(|node| node.state == NodeState::Reporting);
+    telling.flat_map(|node| node.telemetry.gpus.cards.iter().map(move |card| (node, card)))
+}
+
+fn each<I: IntoIterator<Item = Labelled>>(nodes: &[Node], values: impl Fn(&Sample) -> I) -> Vec<(Labels, f64)> {
+    let cards = cards(nodes).filter_map(|(node, card)| Some((node, card, card.sample.as_ref()?)));
+    let lines = cards.flat_map(|(node, card, sample)| values(sample).into_iter().map(move |line| (node, card, line)));
     lines
-        .map(|(card, (more, value))| {
-            let mut labels = labels(card);
+        .map(|(node, card, (more, value))| {
+            let mut labels = labels(node, card);
             labels.extend(more.map(|(name, value)| (name, value.to_owned())));
             (labels, value)
         })
         .collect()
 }
 
-fn labels(card: &Card) -> Labels {
-    vec![("gpu", card.index.to_string()), ("uuid", card.uuid.clone().unwrap_or_default())]
+fn labels(node: &Node, card: &Card) -> Labels {
+    let mut labels = of_node(node);
+    labels.extend([("gpu", card.index.to_string()), ("uuid", card.uuid.clone().unwrap_or_default())]);
+    labels
+}
+
+fn of_node(node: &Node) -> Labels {
+    if node.origin == Origin::Here { Labels::new() } else { vec![("node", node.name.clone())] }
 }
 
 fn clocks(sample: &Sample) -> Vec<Labelled> {

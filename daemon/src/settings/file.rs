@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use domain::config::{
-    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, RouteDraft,
-    UpstreamDraft,
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, NodeDraft,
+    NodesDraft, RouteDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -52,6 +52,12 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             enabled: table.take("enabled"),
             library: table.take_text("library"),
         }),
+        node: section(&mut root, "node", |table| NodeDraft {
+            enabled: table.take("enabled"),
+            name: table.take_text("name"),
+            announce: table.take("announce"),
+        }),
+        nodes: section(&mut root, "nodes", |table| NodesDraft { enabled: table.take("enabled") }),
         route: section(&mut root, "route", |table| RouteDraft {
             strategy: table.take_text("strategy"),
             client_lanes: table.take("client_lanes"),

@@ -27,6 +27,8 @@ pub(crate) struct Overrides {
     pub(crate) console: Vec<String>,
     /// `--data`
     pub(crate) data: Option<String>,
+    /// `--node`
+    pub(crate) node: bool,
 }
 
 /// Where settings come from.
@@ -85,6 +87,10 @@ impl Overrides {
         if let Some(dir) = &self.data {
             draft.data.dir = Some(dir.clone());
             forget("data.dir");
+        }
+        if self.node {
+            draft.node.enabled = Some(true);
+            forget("node.enabled");
         }
     }
 }

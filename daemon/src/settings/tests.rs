@@ -74,11 +74,17 @@ fn keys_come_from_files_and_are_never_shown() {
 fn the_command_line_wins() {
     let source = Source {
         file: None,
-        overrides: Overrides { listen: vec!["127.0.0.1:1".to_owned()], data: Some("/d".to_owned()), console: vec![] },
+        overrides: Overrides {
+            listen: vec!["127.0.0.1:1".to_owned()],
+            data: Some("/d".to_owned()),
+            console: vec![],
+            node: true,
+        },
     };
     let config = source.load().unwrap();
     assert_eq!(config.endpoint.listen, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(config.data.dir, Path::new("/d"));
+    assert!(config.node.enabled);
     let wrong = Source { file: None, overrides: Overrides { listen: vec!["x".to_owned()], ..Overrides::default() } };
     assert!(wrong.load().unwrap_err().to_string().starts_with("command line: endpoint.listen[0]: \"x\""));
 }
@@ -136,6 +142,6 @@ fn the_defaults_in_the_example_are_the_defaults() {
     shown.endpoint.host_names = None;
     shown.endpoint.cors_origins = None;
     (shown.endpoint.tls_cert, shown.endpoint.tls_key) = (None, None);
-    shown.gpu.library = None;
+    (shown.gpu.library, shown.node.name) = (None, None);
     assert_eq!(check(&shown), Ok(Config::default()));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::secret::Secret;
-use domain::upstream::{Upstream, UpstreamKind};
+use domain::upstream::{HOP, Upstream, UpstreamKind};
 use http_body_util::Full;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -276,6 +276,9 @@ fn request(upstream: &Upstream, outbound: Outbound<'_>) -> Result<Request<Full<B
     // A packed stream would be held back until a block is full.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("airlane/", env!("CARGO_PKG_VERSION"))));
+    if upstream.is_node && !headers.contains_key(HOP) {
+        headers.insert(HOP, HeaderValue::from_static("1"));
+    }
     if upstream.kind == UpstreamKind::Anthropic && !headers.contains_key("anthropic-version") {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     }

@@ -53,6 +53,8 @@ impl Question {
     /// What an engine can be asked, the best first.
     pub(crate) const fn of(engine: Engine) -> &'static [Self] {
         match engine {
+            // It reports by itself.
+            Engine::Airlane => &[],
             // Slots are there unless they were switched off, metrics only if they were switched on.
             Engine::LlamaCpp => &[Self::Slots, Self::Metrics(Engine::LlamaCpp)],
             Engine::LlamaSwap => &[Self::LlamaSwap],

@@ -7,34 +7,36 @@
 mod cost;
 mod report;
 
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use airlane_tests::traffic::{Kind, run, scenarios};
 
 use report::Report;
 
-const USAGE: &str = "cargo bench -p airlane-tests --bench traffic -- [--quick] [--requests N] [--seeds N] [--only TEXT]
+const USAGE: &str =
+    "cargo bench -p airlane-tests --bench traffic -- [--quick] [--requests N] [--seeds A-B] [--only TEXT]
 
   --quick         few requests and one seed: is everything in its place?
   --requests N    requests of each scenario (default 100000)
-  --seeds N       how many seeds each scenario is played with (default 3)
+  --seeds A-B     the seeds each scenario is played with (default 11-13: decisions were tuned on 1-3)
   --only TEXT     only scenarios whose name holds TEXT; `cost` for the cost of decisions alone";
 
 /// What the command line asks for.
 struct Arguments {
     requests: usize,
-    seeds: u64,
+    seeds: RangeInclusive<u64>,
     only: Option<String>,
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut found = Arguments { requests: 100_000, seeds: 3, only: None };
+    let mut found = Arguments { requests: 100_000, seeds: 11..=13, only: None };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
-            "--quick" => (found.requests, found.seeds) = (4_000, 1),
+            "--quick" => (found.requests, found.seeds) = (4_000, 11..=11),
             "--requests" => found.requests = value()?.parse().map_err(|_| "--requests needs a number".to_owned())?,
-            "--seeds" => found.seeds = value()?.parse().map_err(|_| "--seeds needs a number".to_owned())?,
+            "--seeds" => found.seeds = seeds(&value()?).ok_or("--seeds needs two numbers, like 11-13")?,
             "--only" => found.only = Some(value()?),
             // Cargo adds it.
             "--bench" => {}
@@ -42,6 +44,11 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         }
     }
     Ok(found)
+}
+
+fn seeds(text: &str) -> Option<RangeInclusive<u64>> {
+    let (first, last) = text.split_once('-')?;
+    Some(first.parse().ok()?..=last.parse().ok()?)
 }
 
 fn main() -> ExitCode {
@@ -56,13 +63,13 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Result<(), String> {
     let mut report = Report::new(arguments.requests);
-    for seed in 1..=arguments.seeds {
+    for seed in arguments.seeds.clone() {
         for scenario in scenarios(arguments.requests, seed) {
             if arguments.only.as_ref().is_some_and(|text| !scenario.name.contains(text.as_str())) {
                 continue;
             }
             eprintln!("seed {seed}: {}", scenario.name);
-            for kind in Kind::ALL {
+            for kind in Kind::of(&scenario) {
                 report.add(&scenario, kind, run(&scenario, kind));
             }
             println!("{}", report.last());

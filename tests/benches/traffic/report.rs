@@ -34,6 +34,12 @@ impl Play {
         p99(Kind::Auto) / p99(other)
     }
 
+    /// How much longer bulk waits than what somebody looks at, at the 99th percentile; `None` without such lanes.
+    fn spread(&self) -> Option<f64> {
+        let wait = self.summary(Kind::Auto)?.wait_p99;
+        (wait[0] > 0.0).then(|| wait[2] / wait[0])
+    }
+
     fn table(&self) -> String {
         let mut out = format!(
             "\n{} (seed {})\n  {:<12}{:>9}{:>9}{:>9}  {:>24}{:>7}{:>8}{:>9}  share by node\n",
@@ -83,7 +89,8 @@ impl Play {
             })
             .collect();
         json!({ "scenario": self.scenario, "seed": self.seed, "policies": kinds,
-                "to_least_connections": self.ratio(Kind::LeastConnections), "to_oracle": self.ratio(Kind::Oracle) })
+                "to_least_connections": self.ratio(Kind::LeastConnections), "to_oracle": self.ratio(Kind::Oracle),
+                "to_orderly": self.ratio(Kind::Orderly) })
     }
 }
 
@@ -110,11 +117,16 @@ impl Report {
 
     /// How Airlane does beside the others in each scenario and seed, and what it costs.
     pub(crate) fn table(&self) -> String {
-        let mut out =
-            format!("\n{:<22}{:>6}{:>22}{:>12}\n", "p99 TTFT of auto", "seed", "/ least connections", "/ oracle");
+        let mut out = format!(
+            "\n{:<22}{:>6}{:>22}{:>10}{:>23}\n",
+            "p99 TTFT of auto", "seed", "/ least connections", "/ oracle", "/ oracle in our order"
+        );
         for play in &self.plays {
             let (least, oracle) = (play.ratio(Kind::LeastConnections), play.ratio(Kind::Oracle));
-            let _ = writeln!(out, "{:<22}{:>6}{least:>22.2}{oracle:>12.2}", play.scenario, play.seed);
+            let orderly = play.ratio(Kind::Orderly);
+            let _ = write!(out, "{:<22}{:>6}{least:>22.2}{oracle:>10.2}{orderly:>23.2}", play.scenario, play.seed);
+            let spread = play.spread().map(|spread| format!("   bulk waits {spread:.0} x as long as interactive"));
+            let _ = writeln!(out, "{}", spread.unwrap_or_default());
         }
         if let Some(cost) = &self.cost {
             let ten = cost.choose_us.iter().find(|(count, _)| *count == 10).map_or(f64::NAN, |(_, us)| *us);

@@ -68,7 +68,8 @@ fn run(ask: &Ask, far: Surface, data: &[u8], step: usize) -> Option<Vec<u8>> {
         out.extend_from_slice(&step.bytes);
         step.failure.is_none().then_some(())
     };
-    let mut good = data.chunks(step).all(|chunk| take(transcoder.feed(&Bytes::copy_from_slice(chunk), ELAPSED)).is_some());
+    let mut good =
+        data.chunks(step).all(|chunk| take(transcoder.feed(&Bytes::copy_from_slice(chunk), ELAPSED)).is_some());
     good = good && take(transcoder.finish(ELAPSED)).is_some();
     let _ = transcoder.heartbeat();
     if !good {

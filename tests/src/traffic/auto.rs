@@ -80,6 +80,7 @@ impl Auto {
             prompt_tokens: request.prefix.last().map_or(0, |mark| mark.tokens),
             output_tokens_max: request.output_max,
             prefix: request.prefix.clone(),
+            stream: true,
             ..Wish::default()
         };
         Entry {

@@ -9,6 +9,7 @@ mod chance;
 mod load;
 mod node;
 mod oracle;
+mod orderly;
 mod record;
 mod scenario;
 mod simple;
@@ -23,6 +24,7 @@ pub use scenario::{Scenario, many, mixed, scenarios};
 pub use world::{Policy, World, play};
 
 use oracle::Oracle;
+use orderly::Orderly;
 use simple::{Rule, Simple};
 
 /// A point in simulated time, in nanoseconds.
@@ -41,11 +43,20 @@ pub enum Kind {
     LeastConnections,
     /// The node with the truly earliest first token.
     Oracle,
+    /// The same, in the dispatcher's order of lanes and clients.
+    Orderly,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Random, Self::RoundRobin, Self::LeastConnections, Self::Oracle];
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Random, Self::RoundRobin, Self::LeastConnections, Self::Oracle, Self::Orderly];
+
+    /// Those that are played in a scenario: where one client sends in one lane, there is no order but that of coming.
+    pub fn of(scenario: &Scenario) -> impl Iterator<Item = Self> {
+        let has_order = scenario.requests.iter().any(|request| request.client > 0);
+        Self::ALL.into_iter().filter(move |kind| has_order || *kind != Self::Orderly)
+    }
 
     /// The name in tables.
     #[must_use]
@@ -56,6 +67,7 @@ impl Kind {
             Self::RoundRobin => "round-robin",
             Self::LeastConnections => "least-conn",
             Self::Oracle => "oracle",
+            Self::Orderly => "orderly",
         }
     }
 }
@@ -70,6 +82,7 @@ pub fn run(scenario: &Scenario, kind: Kind) -> Summary {
         Kind::RoundRobin => play(&mut world, &mut Simple::new(scenario, Rule::RoundRobin)),
         Kind::LeastConnections => play(&mut world, &mut Simple::new(scenario, Rule::LeastConnections)),
         Kind::Oracle => play(&mut world, &mut Oracle::new(scenario)),
+        Kind::Orderly => play(&mut world, &mut Orderly::default()),
     }
     Summary::of(&world)
 }

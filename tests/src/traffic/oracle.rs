@@ -46,7 +46,7 @@ impl Oracle {
 }
 
 /// When a node would give a request its first token, if it lives so long and that is before the limit.
-fn first_token(node: &Node, job: Job, now: Nanos, limit: Nanos) -> Option<Nanos> {
+pub(super) fn first_token(node: &Node, job: Job, now: Nanos, limit: Nanos) -> Option<Nanos> {
     let (mut future, id, mut found) = (node.clone(), job.id, None);
     future.accept(job, now);
     while found.is_none() {

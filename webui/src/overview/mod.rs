@@ -3,6 +3,7 @@
 mod curl;
 mod gpus;
 mod ill;
+mod nodes;
 mod verdict;
 
 use actix_web::HttpResponse;
@@ -10,10 +11,11 @@ use actix_web::http::header::ContentType;
 use askama::Template;
 use domain::telemetry::Telemetry;
 
-use crate::facts::{ModelRow, Overview, UpstreamRow, UpstreamState};
+use crate::facts::{ModelRow, Nodes, Overview, UpstreamRow, UpstreamState};
 use crate::{assets, texts};
 use gpus::{Fact, Gpus};
 use ill::Ill;
+use nodes::NodeView;
 use verdict::Verdict;
 
 /// Rows of the models table that are shown before it must be unfolded.
@@ -35,6 +37,7 @@ struct Page<'a> {
     first_steps: bool,
     curl: Option<String>,
     gpus: Gpus,
+    nodes: Vec<NodeView>,
     machine: Vec<Fact>,
     machine_name: Option<&'a str>,
     models: &'a [ModelRow],
@@ -42,15 +45,15 @@ struct Page<'a> {
 }
 
 /// `GET /`.
-pub(crate) fn page(house: &Overview, telemetry: &Telemetry) -> HttpResponse {
-    match Page::new(house, telemetry).render() {
+pub(crate) fn page(house: &Overview, telemetry: &Telemetry, nodes: &Nodes) -> HttpResponse {
+    match Page::new(house, telemetry, nodes).render() {
         Ok(html) => HttpResponse::Ok().content_type(ContentType::html()).body(html),
         Err(_) => HttpResponse::InternalServerError().body(texts::PAGE_FAILED),
     }
 }
 
 impl<'a> Page<'a> {
-    fn new(house: &'a Overview, telemetry: &'a Telemetry) -> Self {
+    fn new(house: &'a Overview, telemetry: &'a Telemetry, nodes: &Nodes) -> Self {
         let mut urls = house.base_urls.iter().map(|url| url.trim_end_matches('/'));
         let base_url = urls.next();
         // One row more is not worth a fold.
@@ -67,6 +70,7 @@ impl<'a> Page<'a> {
             first_steps: house.upstreams.iter().all(UpstreamRow::is_loopback),
             curl: base_url.and_then(|url| curl::line(url, house)),
             gpus: Gpus::of(telemetry),
+            nodes: nodes::all(nodes),
             machine: telemetry.machine.as_ref().map(gpus::machine).unwrap_or_default(),
             machine_name: telemetry.machine.as_ref().and_then(|machine| machine.host_name.as_deref()),
             models,

@@ -44,6 +44,33 @@ fn wrong_questions_are_told_what_is_wrong() {
 }
 
 #[test]
+fn pages_of_others_may_not_pair_nodes() {
+    let wish = r#"{"node":"gpu-box","code":"4711-0815"}"#;
+    for path in [crate::FIND, crate::PAIR, crate::FORGET, crate::CODE] {
+        let got = explain(path, wish, &[("Origin", "http://evil.example")]);
+        assert_eq!(got.status, StatusCode::FORBIDDEN, "{path}: {}", got.body);
+        assert_eq!(get(houses::busy(), path).status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
+
+#[test]
+fn wrong_wishes_are_told_what_is_wrong() {
+    for (path, body, status, word) in [
+        (crate::PAIR, "no", StatusCode::BAD_REQUEST, "expected"),
+        (crate::PAIR, r#"{"node":"gpu-box"}"#, StatusCode::BAD_REQUEST, "code"),
+        (crate::PAIR, r#"{"node":"gpu-box","code":"1"}"#, StatusCode::CONFLICT, "the code is wrong"),
+        (crate::FORGET, r#"{"name":"attic"}"#, StatusCode::CONFLICT, "paired"),
+        (crate::FORGET, " ".repeat(5_000).leak(), StatusCode::BAD_REQUEST, "body"),
+    ] {
+        let got = explain(path, body, &[]);
+        assert_eq!(got.status, status, "{path}: {}", got.body);
+        let error: Value = serde_json::from_str(&got.body).unwrap();
+        assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains(word)), "{path}: {error}");
+        assert_eq!(wrong(&error, &schema_of(path, "post", got.status)), None);
+    }
+}
+
+#[test]
 fn pages_of_others_may_not_ask() {
     for (headers, status) in [
         (&[("Origin", "http://127.0.0.1:8485")][..], StatusCode::OK),
@@ -65,7 +92,18 @@ fn pages_of_others_may_not_ask() {
 fn the_document_names_all_paths_and_no_others() {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let mut paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let mut known = [crate::STATUS, crate::TELEMETRY, crate::PLACES, crate::EXPLAIN, crate::OPENAPI];
+    let mut known = [
+        crate::STATUS,
+        crate::TELEMETRY,
+        crate::PLACES,
+        crate::EXPLAIN,
+        crate::NODES,
+        crate::FIND,
+        crate::PAIR,
+        crate::FORGET,
+        crate::CODE,
+        crate::OPENAPI,
+    ];
     paths.sort_unstable();
     known.sort_unstable();
     assert_eq!(paths, known);
@@ -97,6 +135,17 @@ fn every_answer_is_as_the_document_says() {
         check(crate::TELEMETRY, "get", &ask_with(houses::empty(), telemetry, request));
     }
     check(crate::PLACES, "get", &get(houses::empty(), crate::PLACES));
+    for house in [houses::empty(), houses::busy()] {
+        check(crate::NODES, "get", &get(house, crate::NODES));
+    }
+    for (path, body) in [
+        (crate::FIND, ""),
+        (crate::PAIR, r#"{"node":"gpu-box","code":"4711-0815"}"#),
+        (crate::FORGET, r#"{"name":"gpu-box"}"#),
+        (crate::CODE, ""),
+    ] {
+        check(path, "post", &explain(path, body, &[]));
+    }
     check(crate::OPENAPI, "get", &get(houses::empty(), crate::OPENAPI));
     for lane in ["normal", "bulk"] {
         let uri = format!("{}?lane={lane}", crate::EXPLAIN);

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use domain::health::State;
 
+use domain::node::{NodeState, Origin, ServedModel, Server};
+use domain::telemetry::Telemetry;
+
 use crate::{
-    Candidate, Chosen, Decision, DroppedRow, HealthRow, ModelRow, Overview, Parts, PlaceRow, Places, Question,
-    RefusalRow, SiteRow, UpstreamRow, UpstreamState,
+    Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeRow, Nodes, Overview,
+    Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow, UpstreamRow, UpstreamState,
 };
 
 /// Right after the installation: nobody to answer.
@@ -191,4 +194,43 @@ fn upstream(name: &str, kind: &str, origin: &str, state: UpstreamState) -> Upstr
 
 fn model(id: &str, upstream: &str, context_tokens: Option<u64>, chat: Option<bool>) -> ModelRow {
     ModelRow { id: id.to_owned(), upstream: upstream.to_owned(), context_tokens, chat }
+}
+
+/// Two nodes beside this machine in a house that has upstreams, none in an empty one.
+pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
+    let row = |name: &str, origin, state: NodeState| NodeRow {
+        name: name.to_owned(),
+        origin,
+        address: Some("192.168.1.20:8484".to_owned()).filter(|_| origin == Origin::Agent),
+        sentence: state.sentence(),
+        state,
+        telemetry: Telemetry::default(),
+        servers: Vec::new(),
+    };
+    let mut nodes = vec![NodeRow { telemetry: telemetry.clone(), ..row("router", Origin::Here, NodeState::Reporting) }];
+    if house.upstreams.iter().any(|upstream| upstream.name == "gpu-box") {
+        let model =
+            ServedModel { id: "qwen3".to_owned(), resident: Some(true), slots: Some(4), running: 2, waiting: 0 };
+        let server = Server {
+            name: "ollama".to_owned(),
+            kind: "ollama".to_owned(),
+            health: "healthy".to_owned(),
+            cause: None,
+            models: vec![model],
+        };
+        nodes.push(NodeRow {
+            telemetry: super::machines::gaming(),
+            servers: vec![server],
+            ..row("gpu-box", Origin::Agent, NodeState::Reporting)
+        });
+        nodes.push(row("attic", Origin::Agent, NodeState::Silent { age_s: 70 }));
+    }
+    let reports_to = Some(RouterRow { name: "router".to_owned(), address: "192.168.1.1:8484".to_owned() });
+    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), nodes }
+}
+
+/// Who announces itself.
+pub(super) fn found() -> FoundNodes {
+    let addresses = vec!["192.168.1.20:8484".to_owned()];
+    FoundNodes { found: vec![FoundRow { name: "gpu-box".to_owned(), version: "0.1.0".to_owned(), addresses }] }
 }

@@ -101,6 +101,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::FixedState;
 
 use crate::config::Config;
+use crate::upstream::Upstream;
 
 pub use target::Target;
 
@@ -173,6 +174,12 @@ impl Catalogue {
     #[must_use]
     pub fn listed(&self) -> &[Listed] {
         &self.listed
+    }
+
+    /// The lines of our own model servers: what other Airlanes may have through us.
+    pub fn shared(&self, config: &Config) -> impl Iterator<Item = &Listed> {
+        let is_shared = |listed: &&Listed| config.upstream(&listed.upstream).is_some_and(Upstream::is_shared);
+        self.listed.iter().filter(is_shared)
     }
 
     /// The line of a name, also when it is asked for as `upstream/model` or with Ollama's `:latest`.

@@ -27,6 +27,18 @@ impl Lane {
         }
     }
 
+    /// How many times longer than an urgent request one of this lane waits at least before it passes it: a house that has
+    /// more to do than it can keeps the waits of its lanes in about this ratio, as a queue with delay-dependent priorities
+    /// does (Kleinrock 1964), and starves nobody.
+    #[must_use]
+    pub const fn patience(self) -> u32 {
+        match self {
+            Self::Interactive => 1,
+            Self::Normal => 5,
+            Self::Bulk => 25,
+        }
+    }
+
     /// The lane of that name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {

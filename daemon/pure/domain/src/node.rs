@@ -2,12 +2,18 @@
 //!
 //! What presses an upstream's cards is asked of the node on which it stands, whichever that is and whoever reads it.
 
+mod report;
+mod trust;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
+
+pub use report::{MODELS_MAX, Report, SERVERS_MAX, ServedModel, Server};
+pub use trust::{Code, Refused, Session};
 
 /// Most nodes that are kept besides this machine.
 pub const NODES_MAX: usize = 64;
@@ -57,47 +63,6 @@ pub struct Node {
     pub servers: Arc<Vec<Server>>,
 }
 
-/// A model server on a node, as its Airlane tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// Its name there.
-    pub name: String,
-    /// What it speaks, in the word of the config.
-    pub kind: String,
-    /// How it does, in the word of the API.
-    pub health: String,
-    /// Why, where it does not do well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// What it offers.
-    #[serde(default)]
-    pub models: Vec<ServedModel>,
-}
-
-/// A model of a [`Server`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServedModel {
-    /// The name under which it can be asked for there.
-    pub id: String,
-    /// Whether it is in memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resident: Option<bool>,
-    /// Requests that it answers at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slots: Option<u32>,
-    /// Requests that it works on.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub running: u32,
-    /// Requests that wait for it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub waiting: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
 /// How long a node may be silent before what it told counts as old, in seconds: it tells every second, and a machine
 /// under full load may miss a few.
 pub const SILENT_AFTER_S: u64 = 5;
@@ -144,8 +109,8 @@ impl Node {
     /// Whether an upstream stands on this node, as far as its name and URL tell.
     #[must_use]
     pub fn holds(&self, upstream: &Upstream) -> bool {
-        if self.origin == Origin::Agent && upstream.name == self.name {
-            return true;
+        if upstream.is_node {
+            return self.origin == Origin::Agent && upstream.name == self.name;
         }
         let host = upstream.host();
         let is_loopback = host.eq_ignore_ascii_case("localhost")
@@ -239,7 +204,6 @@ mod tests {
                 }],
             );
         for (name, origin, want) in [
-            ("gpu-box", "http://10.0.0.9:8484", Some("gpu-box")),
             ("ollama", "http://127.0.0.1:11434", Some("router")),
             ("ollama", "http://localhost:11434", Some("router")),
             ("a", "http://192.168.1.1:1", Some("router")),
@@ -252,6 +216,10 @@ mod tests {
             let mut upstream = upstream(name, UpstreamKind::Openai);
             upstream.origin = origin.to_owned();
             assert_eq!(nodes.of(&upstream).map(|node| node.name.as_str()), want, "{name} {origin}");
+        }
+        for (name, want) in [("gpu-box", Some("gpu-box")), ("nas", None), ("gone", None)] {
+            let upstream = Upstream::node(name, "http://127.0.0.1:8484".to_owned());
+            assert_eq!(nodes.of(&upstream).map(|node| node.name.as_str()), want, "{name}");
         }
         assert_eq!(nodes.all()[0].name, "router");
         assert_eq!(nodes.others().count(), 2);

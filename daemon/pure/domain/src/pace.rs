@@ -30,6 +30,10 @@ pub struct Around {
 impl Around {
     /// Nothing.
     pub const NOTHING: Self = Self { slow_percent: 100, in_company: false };
+
+    fn slow(self) -> f64 {
+        f64::from(self.slow_percent.max(100)) / 100.0
+    }
 }
 
 /// Smoothed speeds of one model at one place.
@@ -85,7 +89,7 @@ impl Pace {
 
     /// Learns from an answer.
     pub fn note(&mut self, measured: &Measured, around: Around) {
-        let slow = f64::from(around.slow_percent.max(100)) / 100.0;
+        let slow = around.slow();
         // The first answers of a place weigh more than guesses do.
         let weight = WEIGHT.max(1.0 / (self.answers as f64 + 1.0));
         let blend = |old: &mut f64, new: f64| *old += (new - *old) * weight;
@@ -97,14 +101,22 @@ impl Pace {
                 Duration::from_secs_f64(self.load.as_secs_f64() * (1.0 - WEIGHT) + first.as_secs_f64() * WEIGHT);
             return;
         }
-        if measured.prompt_tokens >= PREFILL_TOKENS_MIN && !first.is_zero() && !around.in_company {
+        if tells_reading(measured.prompt_tokens, first, around) {
             self.prefill_known = true;
-            blend(&mut self.prefill_per_s, measured.prompt_tokens as f64 * slow / first.as_secs_f64());
+            blend(&mut self.prefill_per_s, reading(measured.prompt_tokens, first, around));
         }
         let generating = measured.total.saturating_sub(first);
         if measured.output_tokens >= DECODE_TOKENS_MIN && !generating.is_zero() {
             self.decode_known = true;
             blend(&mut self.decode_per_s, (measured.output_tokens - 1) as f64 * slow / generating.as_secs_f64());
+        }
+    }
+
+    /// A first token has come: until an answer is complete, it tells how fast prompts are read.
+    pub fn look(&mut self, prompt_tokens: u64, first: Duration, around: Around) {
+        if self.answers == 0 && tells_reading(prompt_tokens, first, around) {
+            self.prefill_known = true;
+            self.prefill_per_s = reading(prompt_tokens, first, around);
         }
     }
 
@@ -119,6 +131,16 @@ impl Pace {
     pub fn decode(&self, tokens: f64) -> Duration {
         span(tokens, self.decode_per_s)
     }
+}
+
+/// Whether a first token tells how fast its prompt was read.
+const fn tells_reading(prompt_tokens: u64, first: Duration, around: Around) -> bool {
+    prompt_tokens >= PREFILL_TOKENS_MIN && !first.is_zero() && !around.in_company
+}
+
+/// Tokens read a second, had nothing been around.
+fn reading(prompt_tokens: u64, first: Duration, around: Around) -> f64 {
+    prompt_tokens as f64 * around.slow() / first.as_secs_f64()
 }
 
 /// A day at most: a speed near zero must not overflow anything.
@@ -173,6 +195,19 @@ mod tests {
         }
         assert!((pace.prefill_per_s - 2_000.0).abs() < 10.0, "{pace:?}");
         assert!((pace.decode_per_s - 50.0).abs() < 1.0, "{pace:?}");
+    }
+
+    #[test]
+    fn a_first_token_tells_the_speed_of_reading_until_an_answer_is_complete() {
+        let mut pace = Pace::local();
+        let second = Duration::from_secs(1);
+        pace.look(1_000, second, Around { in_company: true, ..Around::NOTHING });
+        assert!(!pace.prefill_known, "it waited for others");
+        pace.look(1_000, second, Around { slow_percent: 300, ..Around::NOTHING });
+        assert_eq!((pace.prefill_per_s, pace.prefill_known, pace.answers), (3_000.0, true, 0));
+        pace.note(&answer(1_000, 101, 500, 2_500), Around::NOTHING);
+        pace.look(1_000, 9 * second, Around::NOTHING);
+        assert_eq!(pace.prefill_per_s, 2_000.0);
     }
 
     #[test]

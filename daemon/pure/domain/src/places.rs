@@ -106,16 +106,39 @@ pub struct Running {
     pub id: u64,
     /// When it was sent there.
     pub began: Moment,
+    /// Tokens of its prompt that had to be read, estimated.
+    pub unread_tokens: u64,
     /// When its prompt will have been read.
     pub first_token: Moment,
     /// When its answer will be complete.
     pub end: Moment,
     /// Its first token has come.
     pub is_read: bool,
+    /// Its first token will be told: it is a stream.
+    pub is_stream: bool,
     /// Other prompts were being read when it began, so that its own time tells no speed.
     pub in_company: bool,
     /// A second copy of it was sent elsewhere, since it is late.
     pub is_hedged: bool,
+}
+
+/// An answer that is longer than predicted is not about to end at any moment. Lengths are skewed: the longer one has gone
+/// on, the longer it still goes on, by this part of what it has had. For the log-normal lengths of chats it is a quarter
+/// to a half; a place that is full of such answers must not look as if it were free at once, least of all among many
+/// places, where the one that looks best is the one that is most mistaken.
+const STILL_TO_COME: u32 = 4;
+
+impl Running {
+    /// Until its answer is complete.
+    #[must_use]
+    pub fn left(&self, now: Moment) -> Duration {
+        self.end.since(now).max(now.since(self.first_token) / STILL_TO_COME)
+    }
+
+    /// It should have told its first token, and has not.
+    fn is_late(&self, now: Moment) -> bool {
+        self.is_stream && !self.is_read && self.first_token < now
+    }
 }
 
 impl Place {
@@ -140,21 +163,23 @@ impl Place {
     /// Work that it still has to do for those that it works on.
     #[must_use]
     pub fn owed(&self, now: Moment) -> Duration {
-        self.running.iter().map(|running| running.end.since(now)).sum::<Duration>() + self.owed_to_others()
+        self.running.iter().map(|running| running.left(now)).sum::<Duration>() + self.owed_to_others()
     }
 
     /// Until it has read the prompts that it has. Engines read one at a time, whatever they generate meanwhile, so each
-    /// prediction stands behind the one before it.
+    /// prediction stands behind the one before it, and one that is late holds up all: by as long again as it is late.
     #[must_use]
     pub fn unread(&self, now: Moment) -> Duration {
-        self.running.iter().map(|running| running.first_token.since(now)).max().unwrap_or_default()
+        let last = self.running.iter().map(|running| running.first_token.since(now)).max().unwrap_or_default();
+        let late = self.running.iter().filter(|running| running.is_late(now));
+        last + late.map(|running| now.since(running.first_token)).max().unwrap_or_default()
     }
 
     /// Until it needs its model no longer: those that it works on are through, and those that wait for it, as far as
     /// they go before others ([`MODEL_STARVED_AFTER`]).
     #[must_use]
     pub fn drained(&self, lane: Lane, now: Moment) -> Duration {
-        let running = self.running.iter().map(|running| running.end.since(now)).max().unwrap_or_default();
+        let running = self.running.iter().map(|running| running.left(now)).max().unwrap_or_default();
         let running = running.max(if self.told.others.running > 0 { self.usual_rest() } else { Duration::ZERO });
         let waiting = self.ahead(lane) / self.slots.unwrap_or(1).max(1);
         running + waiting.min(MODEL_STARVED_AFTER)
@@ -165,21 +190,6 @@ impl Place {
     pub fn ahead(&self, lane: Lane) -> Duration {
         self.waiting.iter().take(lane as usize + 1).sum()
     }
-}
-
-/// Until a slot is free: when all have been filled up to one level with this work, each from the time at which it
-/// becomes free. `left` is sorted.
-fn fill(left: &[Duration], work: Duration) -> Duration {
-    let mut sum = work;
-    let mut level = Duration::ZERO;
-    for (slots, free) in (0_u32..).zip(left) {
-        if slots > 0 && level <= *free {
-            break;
-        }
-        sum += *free;
-        level = sum / (slots + 1);
-    }
-    level
 }
 
 impl Places {
@@ -280,17 +290,6 @@ impl Places {
         self.places.retain(|target, place| !place.running.is_empty() || is_offered(target));
         self.sites.retain(|name, _| is_upstream(name));
     }
-
-    /// Why a model at an upstream may not be called now, if it may not.
-    #[must_use]
-    pub fn hold(&self, target: &Target, now: Moment) -> Option<Held<'_>> {
-        let site = self.site(&target.upstream).map(|site| &site.health);
-        let model = self.place(target).map(|place| &place.health);
-        [site, model].into_iter().flatten().find_map(|health| match health.permission(now) {
-            Permission::Yes | Permission::Trial => None,
-            Permission::Not { until } => Some(Held { state: health.state(), cause: health.cause(), until }),
-        })
-    }
 }
 
 /// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
@@ -298,6 +297,15 @@ impl Places {
 pub fn seed(upstream: &str, model: &str) -> u32 {
     let bytes = upstream.bytes().chain([b'/']).chain(model.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Why a place may not be called now, if it may not.
+pub(crate) fn hold<'a>(site: Option<&'a Site>, place: Option<&'a Place>, now: Moment) -> Option<Held<'a>> {
+    let both = [site.map(|site| &site.health), place.map(|place| &place.health)];
+    both.into_iter().flatten().find_map(|health| match health.permission(now) {
+        Permission::Yes | Permission::Trial => None,
+        Permission::Not { until } => Some(Held { state: health.state(), cause: health.cause(), until }),
+    })
 }
 
 /// Why a place is not called now.
@@ -315,21 +323,61 @@ pub struct Held<'a> {
 mod tests {
     use super::*;
 
+    use crate::health::Symptom;
+
+    const NOW: Moment = Moment::after_start(Duration::from_secs(100));
+
+    /// Seconds until its first token and its end, from now; negative ones are past.
+    fn running(first_s: i64, end_s: i64, is_read: bool) -> Running {
+        let at = |seconds: i64| Moment::after_start(Duration::from_secs(100_u64.saturating_add_signed(seconds)));
+        Running { first_token: at(first_s), end: at(end_s), is_read, is_stream: true, ..Running::default() }
+    }
+
+    fn place(slots: Option<u32>, running: &[Running]) -> Place {
+        Place { slots, running: running.to_vec(), ..Place::new(1, true) }
+    }
+
     #[test]
-    fn work_fills_up_the_slots_that_are_free_first() {
-        let seconds = |numbers: &[u64]| numbers.iter().map(|number| Duration::from_secs(*number)).collect::<Vec<_>>();
-        for (left, work, level) in [
-            (&[2, 5, 9][..], 0, 2),
-            (&[2, 5, 9], 3, 5),
-            (&[2, 5, 9], 5, 6),
-            (&[2, 5, 9], 14, 10),
-            (&[0, 0], 8, 4),
-            (&[], 5, 0),
+    fn a_slot_is_free_when_the_first_ends_and_those_before_have_had_theirs() {
+        let busy = [running(0, 9, true), running(0, 2, true), running(0, 5, true)];
+        for (slots, ahead_s, want_s) in [
+            (None, 9, 0),
+            (Some(4), 9, 0),
+            (Some(3), 0, 2),
+            (Some(3), 9, 5),
+            // The owner has lowered the slots: the first one that ends frees none.
+            (Some(2), 0, 5),
+            (Some(0), 3, 12),
         ] {
-            assert_eq!(fill(&seconds(left), Duration::from_secs(work)), Duration::from_secs(level), "{left:?} {work}");
+            let mut place = place(slots, &busy);
+            place.waiting = [ahead_s, 0, 77].map(Duration::from_secs);
+            assert_eq!(place.slot_free(Lane::Normal, NOW), Duration::from_secs(want_s), "{slots:?} {ahead_s}");
         }
     }
-    use crate::health::Symptom;
+
+    #[test]
+    fn an_answer_that_is_longer_than_predicted_is_not_about_to_end() {
+        for (first_s, end_s, left_s) in [(0, 8, 8), (-8, 1, 2), (-8, -1, 2), (-40, -30, 10)] {
+            let place = place(Some(1), &[running(first_s, end_s, true)]);
+            let left = Duration::from_secs(left_s);
+            assert_eq!((place.slot_free(Lane::Normal, NOW), place.owed(NOW)), (left, left), "{first_s} {end_s}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_is_late_holds_up_those_behind_it() {
+        let whole = Running { is_stream: false, ..running(-3, 9, false) };
+        for (running, want_s) in [
+            (&[running(2, 9, false), running(4, 9, false)][..], 4),
+            (&[running(-3, 9, false), running(1, 9, false)], 4),
+            (&[running(-3, 9, true), running(1, 9, false)], 1),
+            // Nobody is told when the prompt of a whole answer has been read.
+            (&[whole], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(place(None, running).unread(NOW), Duration::from_secs(want_s), "{running:?}");
+        }
+    }
 
     #[test]
     fn an_upstream_stands_as_its_worst_part() {

@@ -7,6 +7,8 @@ use crate::upstream::UpstreamKind;
 /// The programs that tell something, each in words of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
+    /// Airlane, on a node of ours.
+    Airlane,
     /// llama.cpp's server.
     LlamaCpp,
     /// llama-swap: starts one of several servers for the model that is asked for.
@@ -43,6 +45,7 @@ impl Engine {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Airlane => "Airlane",
             Self::LlamaCpp => "llama.cpp",
             Self::LlamaSwap => "llama-swap",
             Self::LmStudio => "LM Studio",

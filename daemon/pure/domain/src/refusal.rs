@@ -97,6 +97,15 @@ pub enum Refusal {
          [route] in the config; leave it out to be served"
     )]
     MockOff,
+    /// It has passed several Airlanes.
+    #[error(
+        "this request has passed {hops} Airlanes already and goes round; the owner should take one Airlane out of the \
+         upstreams of another"
+    )]
+    Loops {
+        /// How many.
+        hops: u8,
+    },
     /// The daemon stops.
     #[error("Airlane is stopping; its successor answers in a moment")]
     Stopping {
@@ -136,6 +145,7 @@ impl Refusal {
             Self::RateLimited { .. } => "rate_limit",
             Self::TooLong { .. } => "too_long",
             Self::MockOff => "mock_off",
+            Self::Loops { .. } => "loops",
             Self::Stopping { .. } => "stopping",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
@@ -159,6 +169,7 @@ impl Refusal {
             | Self::CannotServe { .. }
             | Self::TooLong { .. }
             | Self::MockOff
+            | Self::Loops { .. }
             | Self::PublicAddress
             | Self::ForeignHost { .. }
             | Self::ForeignOrigin { .. } => None,

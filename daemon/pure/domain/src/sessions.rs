@@ -47,11 +47,15 @@ const COLD_AFTER: Duration = Duration::from_secs(3_600);
 const MARKS_KEPT: usize = 4;
 
 impl Sessions {
+    /// Where the beginnings of a conversation have been read, with their lengths in tokens, the longest first.
+    pub fn warm(&self, prefix: &[Mark]) -> impl Iterator<Item = (&Target, u64)> {
+        prefix.iter().rev().filter_map(|mark| self.warm.get(&mark.hash)).map(|warm| (&warm.target, warm.tokens))
+    }
+
     /// The longest beginning of a conversation that a place has read, in tokens.
     #[must_use]
     pub fn warm_tokens(&self, prefix: &[Mark], target: &Target) -> u64 {
-        let at = |mark: &Mark| self.warm.get(&mark.hash).filter(|warm| warm.target == *target).map(|warm| warm.tokens);
-        prefix.iter().rev().find_map(at).unwrap_or(0)
+        self.warm(prefix).find(|(at, _)| *at == target).map_or(0, |(_, tokens)| tokens)
     }
 
     /// Where the conversation was answered last, if that is not too long ago.

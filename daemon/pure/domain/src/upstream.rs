@@ -91,6 +91,8 @@ pub struct Upstream {
     pub slots: Option<u32>,
     /// It holds one model in memory at a time, like llama-swap.
     pub one_model: bool,
+    /// It is another Airlane, which we have paired with as a node.
+    pub is_node: bool,
     /// How its machine is woken when it sleeps.
     pub wake: Option<Wake>,
     /// The cards of its machine that it uses; empty where the owner does not say.
@@ -110,6 +112,9 @@ pub struct Address {
     pub query: Option<String>,
 }
 
+/// The header that says how many Airlanes a request has passed.
+pub const HOP: &str = "x-airlane-hop";
+
 /// Slowest prefill that is not yet taken for a dead upstream: a 135M model on one old core does more.
 const PREFILL_BYTES_PER_S: u64 = 100;
 
@@ -117,6 +122,40 @@ const PREFILL_BYTES_PER_S: u64 = 100;
 const WHOLE_ANSWER_FACTOR: u32 = 10;
 
 impl Upstream {
+    /// A node of this name, whose endpoint stands at `origin`.
+    #[must_use]
+    pub fn node(name: &str, origin: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: UpstreamKind::Openai,
+            origin,
+            base_path: String::new(),
+            query: None,
+            key: None,
+            headers: Vec::new(),
+            models: vec!["*".to_owned()],
+            responses: false,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(3),
+            first_byte_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(120),
+            tokens_per_s: 0,
+            local: true,
+            slots: None,
+            one_model: false,
+            is_node: true,
+            wake: None,
+            gpu: Vec::new(),
+            gpu_metrics: None,
+        }
+    }
+
+    /// Whether other Airlanes may have its models through us: model servers of ours, and no more.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.local && !self.is_node && self.kind != UpstreamKind::Loopback
+    }
+
     /// Longest wait for the first byte after a request of this size: a long prompt takes long to read, and an answer
     /// in one piece begins only when its last token is there.
     #[must_use]
@@ -249,6 +288,7 @@ pub(crate) mod tests {
             local: true,
             slots: None,
             one_model: false,
+            is_node: false,
             wake: None,
             gpu: Vec::new(),
             gpu_metrics: None,

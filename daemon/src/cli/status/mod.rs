@@ -11,7 +11,7 @@ use webui::{Overview, UpstreamState};
 
 use super::daemon::Daemon;
 use super::plain::plain;
-use super::{DaemonArgs, Done};
+use super::{DaemonArgs, Done, node};
 
 pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
@@ -29,6 +29,9 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
         let mut out = String::new();
         // Writing into a String does not fail.
         let _ = gpus::write(&mut out, &telemetry.gpus);
+        if let Some(nodes) = node::nodes(&daemon).await? {
+            let _ = node::write(&mut out, &nodes);
+        }
         print!("{}", plain(&out));
     }
     Ok(Done::Yes)

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use super::{
     Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Gpu, GpuDraft, Log, LogDraft,
-    LogFormat, LogLevel, MIB, RouteDraft, RouteSettings, TlsFiles, UpstreamDraft,
+    LogFormat, LogLevel, MIB, NodeDraft, NodeSettings, NodesSettings, RouteDraft, RouteSettings, TlsFiles,
+    UpstreamDraft,
 };
 use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
-use crate::route::{Strategy, is_virtual};
 use crate::sleep::Wake;
+use crate::strategy::Strategy;
 use crate::upstream::{Upstream, UpstreamKind};
+use crate::virtual_model::is_virtual;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +55,18 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
         },
         route: check.route(&draft.route),
         gpu: check.gpu(&draft.gpu),
+        node: check.node(&draft.node),
+        nodes: NodesSettings { enabled: draft.nodes.enabled.unwrap_or(true) },
         upstreams: check.upstreams(&draft.upstreams),
         aliases: check.aliases(&draft.aliases),
     };
     if check.problems.is_empty() { Ok(config) } else { Err(check.problems) }
+}
+
+/// Whether an upstream or a node may be called so.
+#[must_use]
+pub fn is_short_name(name: &str) -> bool {
+    name.len() <= NAME_CHARS_MAX && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
 }
 
 /// Collects problems; each method gives a usable value even when it found one, so that the check goes on.
@@ -150,6 +160,17 @@ impl Check {
         Gpu { enabled: draft.enabled.unwrap_or(true), library }
     }
 
+    fn node(&mut self, draft: &NodeDraft) -> NodeSettings {
+        let name = draft.name.clone().filter(|name| {
+            let is_name = !name.is_empty() && is_short_name(name);
+            if !is_name {
+                self.problem("node.name", format!("use 1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.'"));
+            }
+            is_name
+        });
+        NodeSettings { enabled: draft.enabled.unwrap_or(false), name, announce: draft.announce.unwrap_or(true) }
+    }
+
     fn upstreams(&mut self, drafts: &[UpstreamDraft]) -> Vec<Upstream> {
         let mut upstreams: Vec<Upstream> = Vec::new();
         for (position, draft) in drafts.iter().enumerate() {
@@ -190,6 +211,7 @@ impl Check {
             local: draft.local.unwrap_or_else(|| kind == UpstreamKind::Loopback || is_in_house(url.host())),
             slots: slots.and_then(|slots| u32::try_from(slots).ok()),
             one_model: draft.one_model.unwrap_or(false),
+            is_node: false,
             wake: self.wake(path, draft),
             gpu: self.cards(&at("gpu"), draft),
             gpu_metrics: self.gpu_metrics(&at("gpu_metrics"), draft),
@@ -239,14 +261,10 @@ impl Check {
     }
 
     fn upstream_name(&mut self, path: &str, name: Option<&str>) -> String {
-        let allowed = |name: &str| {
-            name.len() <= NAME_CHARS_MAX
-                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
-        };
         match name {
             None | Some("") => self.problem(path, "is missing: give this upstream a short name"),
             Some(ALIAS_OWNER) => self.problem(path, "is taken: aliases are listed under it"),
-            Some(name) if !allowed(name) => {
+            Some(name) if !is_short_name(name) => {
                 self.problem(path, format!("use at most {NAME_CHARS_MAX} letters, digits, '-', '_' and '.'"));
             }
             Some(_) => {}

@@ -20,6 +20,10 @@ pub struct Draft {
     pub route: RouteDraft,
     /// `[gpu]`
     pub gpu: GpuDraft,
+    /// `[node]`
+    pub node: NodeDraft,
+    /// `[nodes]`
+    pub nodes: NodesDraft,
     /// `[[upstream]]`
     pub upstreams: Vec<UpstreamDraft>,
     /// `[[alias]]`
@@ -85,6 +89,22 @@ pub struct DiscoveryDraft {
 pub struct GpuDraft {
     pub enabled: Option<bool>,
     pub library: Option<String>,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct NodeDraft {
+    pub enabled: Option<bool>,
+    pub name: Option<String>,
+    pub announce: Option<bool>,
+}
+
+/// `[nodes]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct NodesDraft {
+    pub enabled: Option<bool>,
 }
 
 /// `[[upstream]]`, see [`crate::upstream::Upstream`].

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::Access;
-use crate::route::Strategy;
+use crate::strategy::Strategy;
 use crate::upstream::Upstream;
 
-pub use check::{Problem, check};
+pub use check::{Problem, check, is_short_name};
 pub use draft::{
-    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, RouteDraft,
-    UpstreamDraft,
+    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, NodeDraft,
+    NodesDraft, RouteDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.
@@ -34,6 +34,10 @@ pub struct Config {
     pub route: RouteSettings,
     /// Reading graphics cards.
     pub gpu: Gpu,
+    /// Being a node of a router.
+    pub node: NodeSettings,
+    /// Having nodes.
+    pub nodes: NodesSettings,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -64,6 +68,8 @@ impl Config {
             ("data.dir", self.data == other.data),
             ("log", self.log == other.log),
             ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
+            ("node", self.node == other.node),
+            ("nodes", self.nodes == other.nodes),
             ("gpu.library", self.gpu.library == other.gpu.library),
         ] {
             if !same {
@@ -266,6 +272,36 @@ pub struct Gpu {
 impl Default for Gpu {
     fn default() -> Self {
         Self { enabled: true, library: None }
+    }
+}
+
+/// `[node]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Report to a router, once one has been paired.
+    pub enabled: bool,
+    /// The name under which it is found; `None` for that of the machine.
+    pub name: Option<String>,
+    /// Let itself be found on the network.
+    pub announce: bool,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self { enabled: false, name: None, announce: true }
+    }
+}
+
+/// `[nodes]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodesSettings {
+    /// Take nodes in.
+    pub enabled: bool,
+}
+
+impl Default for NodesSettings {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub(super) struct Shares {
+pub struct Shares {
     /// For each client, where its next request begins, in tokens.
     next: HashMap<Arc<str>, u64, FixedState>,
     /// How far the house has come, in tokens.
@@ -20,7 +20,7 @@ const CLIENTS_MAX: usize = 4_096;
 
 impl Shares {
     /// Where a request of this client and length begins.
-    pub(super) fn start(&mut self, client: &Arc<str>, tokens: u64) -> u64 {
+    pub fn start(&mut self, client: &Arc<str>, tokens: u64) -> u64 {
         let start = self.next.get(client).copied().unwrap_or(0).max(self.virtual_time);
         if self.next.len() >= CLIENTS_MAX {
             let now = self.virtual_time;
@@ -33,7 +33,7 @@ impl Shares {
     }
 
     /// A request that begins there is served: the house has come so far.
-    pub(super) const fn served(&mut self, start: u64) {
+    pub const fn served(&mut self, start: u64) {
         if start > self.virtual_time {
             self.virtual_time = start;
         }

@@ -38,7 +38,7 @@ impl Dispatch {
         let running = place.running.iter_mut().find(|running| running.id == first.id)?;
         running.is_hedged = true;
         place.late.missed(tokens, is_stream);
-        Some(self.occupy(Leg { is_hedge: true, ..leg }, entry.lane, house, now))
+        Some(self.occupy(entry, Leg { is_hedge: true, ..leg }, house, now))
     }
 
     /// The second copy was answered first: the conversation is there now.

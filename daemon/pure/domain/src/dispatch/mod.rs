@@ -32,13 +32,13 @@ use crate::route::{Asked, Leg, Route, Strategy, Wish, choose};
 use crate::sessions::Sessions;
 use crate::surface::Surface;
 
+pub use fair::Shares;
 pub use look::Look;
 pub use outcome::Outcome;
 pub use reading::Heard;
 pub use turn::Turns;
 
 use budget::Budget;
-use fair::Shares;
 use swap::Wanted;
 use ticket::Ticket;
 
@@ -251,11 +251,11 @@ impl Dispatch {
     fn grant(&mut self, entry: &Entry, leg: Leg, start: u64, house: House<'_>, now: Moment) -> Grant {
         self.sessions.note(&entry.wish.prefix, &leg.target, now);
         self.shares.served(start);
-        self.occupy(leg, entry.lane, house, now)
+        self.occupy(entry, leg, house, now)
     }
 
-    /// A request of this lane goes to a place, which is held for it.
-    fn occupy(&mut self, leg: Leg, lane: Lane, house: House<'_>, now: Moment) -> Grant {
+    /// A request goes to a place, which is held for it.
+    fn occupy(&mut self, entry: &Entry, leg: Leg, house: House<'_>, now: Moment) -> Grant {
         self.last_id += 1;
         let id = self.last_id;
         let site = self.places.site_mut(&leg.target.upstream);
@@ -269,11 +269,22 @@ impl Dispatch {
         let place = self.places.place_mut(&leg.target, leg.is_local);
         place.health.called(now);
         place.served += 1;
-        place.turns.went(lane);
+        place.turns.went(entry.lane);
         let first_token = now + leg.score.first_token();
         let in_company = place.running.iter().any(|running| !running.is_read);
         let end = first_token + leg.score.decode;
-        place.running.push(Running { id, began: now, first_token, end, in_company, ..Running::default() });
+        let unread_tokens = entry.wish.prompt_tokens.saturating_sub(leg.score.warm_tokens);
+        let is_stream = entry.wish.stream;
+        place.running.push(Running {
+            id,
+            began: now,
+            unread_tokens,
+            first_token,
+            end,
+            is_stream,
+            in_company,
+            ..Running::default()
+        });
         self.running += 1;
         Grant { id, leg, hedge_after: None }
     }

@@ -33,6 +33,10 @@ impl Dispatch {
     pub fn first_token(&mut self, grant: &Grant, now: Moment) {
         let Some(place) = self.places.known_mut(&grant.leg.target) else { return };
         if let Some(running) = place.running.iter_mut().find(|running| running.id == grant.id) {
+            if grant.leg.score.load.is_zero() {
+                let around = Around { slow_percent: grant.leg.score.slow_percent, in_company: running.in_company };
+                place.pace.look(running.unread_tokens, now.since(running.began), around);
+            }
             running.end = now + running.end.since(running.first_token);
             running.first_token = now;
             running.is_read = true;

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::swap::Wanted;
+use super::ticket::Ticket;
 use super::{Dispatch, Grant, House, Woken, count, ticket};
 use crate::catalogue::Target;
+use crate::lane::Lane;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
 
@@ -28,7 +30,7 @@ impl Dispatch {
             self.waiting.iter().map(|ticket| (ticket.order(), ticket.id)).collect();
         order.sort_unstable();
         if is_turn {
-            self.take_turns(&mut order);
+            self.take_turns(&mut order, now);
         }
         let (mut decisions, mut elsewhere) = (0, 0);
         for (_, id) in order {
@@ -47,24 +49,41 @@ impl Dispatch {
         woken
     }
 
-    /// Where a lane that is passed by has its turn at a place, the first of it goes before all others, unless these have
-    /// waited longer: nobody is better off for being less urgent.
-    fn take_turns(&self, order: &mut [(ticket::Order, u64)]) {
-        // The first that waits for each place, and the lanes that have had their turn.
-        let mut firsts: HashMap<&Target, (Moment, [bool; 3])> = HashMap::new();
+    /// Where a lane that is passed by has its turn at a place, the first of it goes before all others, if it has waited so
+    /// many times longer than any of these ([`Lane::patience`]).
+    fn take_turns(&self, order: &mut [(ticket::Order, u64)], now: Moment) {
+        // For each place, since when the longest-waiting one of each lane has waited, and who is the first of its lane.
+        let mut queues: HashMap<&Target, [Option<(Moment, u64)>; 3]> = HashMap::new();
+        for (_, id) in order.iter() {
+            let Some((ticket, target)) = self.first_choice(*id) else { continue };
+            let since = ticket.entry.since;
+            let Some(lane) = queues.entry(target).or_default().get_mut(ticket.entry.lane as usize) else { continue };
+            let (longest, _) = lane.get_or_insert((since, *id));
+            *longest = since.min(*longest);
+        }
         for (order, id) in order.iter_mut() {
-            let Ok(position) = self.waiting.binary_search_by_key(id, |ticket| ticket.id) else { continue };
-            let Some(ticket) = self.waiting.get(position) else { continue };
-            let Some(target) = ticket.targets.first() else { continue };
-            let (lane, since) = (ticket.entry.lane, ticket.entry.since);
-            let (first, taken) = firsts.entry(target).or_insert((since, [false; 3]));
-            let Some(taken) = taken.get_mut(lane as usize).filter(|taken| !**taken) else { continue };
-            *taken = true;
-            if since <= *first && self.places.place(target).is_some_and(|place| place.turns.is_due(lane)) {
+            let Some((ticket, target)) = self.first_choice(*id) else { continue };
+            let lane = ticket.entry.lane;
+            let Some(queue) = queues.get(target) else { continue };
+            let is_first =
+                queue.get(lane as usize).is_some_and(|of_lane| of_lane.is_some_and(|(_, first)| first == *id));
+            let waited = now.since(ticket.entry.since);
+            let has_waited = Lane::NAMES.iter().zip(queue).all(|((_, other), longest)| {
+                let waits = |since: Moment| now.since(since).saturating_mul(lane.patience() / other.patience());
+                *other >= lane || longest.is_none_or(|(since, _)| waited >= waits(since))
+            });
+            if is_first && has_waited && self.places.place(target).is_some_and(|place| place.turns.is_due(lane)) {
                 order.0 = 0;
             }
         }
         order.sort_unstable();
+    }
+
+    /// One that waits, and the place that it waits for.
+    fn first_choice(&self, id: u64) -> Option<(&Ticket, &Target)> {
+        let position = self.waiting.binary_search_by_key(&id, |ticket| ticket.id).ok()?;
+        let ticket = self.waiting.get(position)?;
+        Some((ticket, ticket.targets.first()?))
     }
 
     /// Whether something may have changed for one that waits.

@@ -3,7 +3,8 @@
 use crate::lane::Lane;
 
 /// For each lane, how many more urgent requests may go to a place past one that waits: of five one is a normal one, of ten
-/// one is bulk, however many urgent ones there are and however long it lasts.
+/// one is bulk, if it has waited so much longer than these ([`Lane::patience`]). The share keeps a long queue of bulk from
+/// delaying an urgent request, and the ratio keeps a shortage from being shared with bulk.
 const PASSED_MAX: [u32; 3] = [u32::MAX, 4, 9];
 
 /// How often each lane was passed by at a place.

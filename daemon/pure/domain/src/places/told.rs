@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Place, fill};
+use super::Place;
 use crate::health::{Standing, State};
 use crate::lane::Lane;
 use crate::moment::Moment;
@@ -126,24 +126,26 @@ impl Place {
         standing
     }
 
-    /// Until a newcomer of this lane gets a slot: those that wait before it fill up the slots as these become free.
+    /// Until a newcomer of this lane gets a slot: the first one has become free, and those that wait before it have had
+    /// theirs, all slots working at once.
     #[must_use]
     pub fn slot_free(&self, lane: Lane, now: Moment) -> Duration {
         let others = self.told.others;
         if !self.is_full() && others.waiting == 0 {
             return Duration::ZERO;
         }
-        let ours = self.running.iter().map(|running| running.end.since(now));
+        let ours = self.running.iter().map(|running| running.left(now));
         // All of theirs are alike, and no more than the slots count.
         let alike = self.slots.unwrap_or(ALIKE_MAX).clamp(1, ALIKE_MAX) as usize;
         let theirs = (others.running as usize).saturating_sub(self.abandoned.taken()).min(alike);
         let theirs = std::iter::repeat_n(self.usual_rest(), theirs).chain(self.abandoned.left_for(now));
         let mut left: Vec<Duration> = ours.chain(theirs).collect();
         left.sort_unstable();
+        let slots = self.slots.map_or(left.len(), |slots| slots as usize).max(1);
         // More may run than there are slots, after the owner lowered them: the first of these free none.
-        let slots = self.slots.map_or(left.len(), |slots| slots.max(1) as usize);
-        let left = left.split_off(left.len().saturating_sub(slots));
-        fill(&left, self.ahead(lane) + self.usual() * others.waiting)
+        let first = left.get(left.len().saturating_sub(slots)).copied().unwrap_or_default();
+        let before = self.ahead(lane) + self.usual() * others.waiting;
+        first + before / u32::try_from(slots).unwrap_or(u32::MAX)
     }
 
     /// Slots that are taken: by what it works on for us, for others, and for clients of ours that have left. The last are

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::strategy::Strategy;
 use super::wish::Wish;
 use crate::catalogue::{Catalogue, Target};
 use crate::config::Config;
+use crate::strategy::Strategy;
 use crate::surface::{Surface, Task};
 use crate::upstream::UpstreamKind;
+use crate::virtual_model::{CLOUD, LOCAL, is_virtual};
 
 /// Places among which a strategy chooses. Several tiers are tried one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +18,6 @@ pub(super) struct Tier<'a> {
     /// Weights by position, for [`Strategy::Weighted`].
     pub(super) weights: &'a [u32],
 }
-
-/// The name for all models of the house and the clouds.
-pub const AUTO: &str = "auto";
-/// The name for all models of the house.
-pub const LOCAL: &str = "local";
-/// The name for all models of the clouds.
-pub const CLOUD: &str = "cloud";
 
 /// One tier for each name of the wish; a name that leads nowhere has none.
 pub(super) fn tiers<'a>(
@@ -70,12 +64,6 @@ fn suffix(name: &str) -> Option<(&str, Strategy)> {
         "nitro" => Some((bare, Strategy::Fastest)),
         _ => None,
     }
-}
-
-/// Whether a name stands for all models of some kind.
-#[must_use]
-pub fn is_virtual(name: &str) -> bool {
-    [AUTO, LOCAL, CLOUD].contains(&name)
 }
 
 /// All models that may be meant by a virtual name, for what is asked.

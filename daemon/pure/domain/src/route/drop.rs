@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use super::spot::{Looker, Spot};
 use super::{Asked, Leg, Route, score};
-use crate::catalogue::{Capabilities, ModelInfo, Price, Target};
+use crate::catalogue::{Capabilities, Price, Target};
 use crate::health::State;
 use crate::moment::Moment;
+use crate::places::hold;
 use crate::refusal::Refusal;
 use crate::surface::Surface;
-use crate::upstream::Upstream;
 
 /// A place that was not considered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,12 +79,8 @@ impl fmt::Display for Why {
 const TOKENS_SURE: (u64, u64) = (2, 3);
 
 /// The surface on which an upstream is called with this request, or why it is not.
-pub(super) fn may(
-    asked: &Asked<'_>,
-    upstream: &Upstream,
-    target: &Target,
-    info: Option<&ModelInfo>,
-) -> Result<Surface, Why> {
+pub(super) fn may(asked: &Asked<'_>, spot: &Spot<'_>) -> Result<Surface, Why> {
+    let Spot { target, upstream, info, place, site, .. } = *spot;
     if asked.tried.contains(target) {
         return Err(Why::Tried);
     }
@@ -106,7 +103,7 @@ pub(super) fn may(
     if over(provider.prompt_price_max, price.prompt_micros) || over(provider.output_price_max, price.output_micros) {
         return Err(Why::Price(price));
     }
-    match asked.places.hold(target, asked.now) {
+    match hold(site, place, asked.now) {
         None => Ok(far),
         // It is woken, if that is worth it.
         Some(_) if asked.places.site(&target.upstream).is_some_and(|site| site.wake_in(asked.now).is_some()) => Ok(far),
@@ -130,8 +127,8 @@ fn incapable(asked: &Asked<'_>, can: Capabilities) -> Option<&'static str> {
 /// breaker protects from waiting for a broken place while there is another one. Who wants a pause gets it.
 pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
     let mut held: Vec<(Moment, Leg)> = Vec::new();
-    let hope = score::hope(asked, &[]);
-    for dropped in &route.dropped {
+    let (looker, hope) = (Looker::new(asked), score::hope(&[]));
+    for (number, dropped) in route.dropped.iter().enumerate() {
         let Why::Health { state, until, .. } = &dropped.why else { continue };
         let Some(upstream) = asked.config.upstream(&dropped.target.upstream) else { continue };
         let Ok(far) = upstream.far_surface(asked.near) else { continue };
@@ -139,7 +136,7 @@ pub(super) fn last_resort(asked: &Asked<'_>, route: &mut Route) {
             continue;
         }
         let target = &dropped.target;
-        let score = score::score(asked, target, asked.catalogue.info(target), upstream, &hope);
+        let score = score::score(asked, &looker.spot(number, target, upstream), &hope);
         let leg = Leg::new(target, far, upstream.local, score, asked.config.route.strategy);
         held.push((*until, Leg { is_last_resort: true, ..leg }));
     }

@@ -4,7 +4,7 @@ mod candidates;
 mod drop;
 mod reason;
 mod score;
-mod strategy;
+mod spot;
 #[cfg(test)]
 mod tests;
 mod wish;
@@ -17,17 +17,17 @@ use crate::places::Places;
 use crate::refusal::Refusal;
 use crate::sessions::Sessions;
 use crate::surface::Surface;
-use crate::upstream::Upstream;
 
-pub use candidates::{AUTO, CLOUD, LOCAL, is_virtual};
+pub use crate::strategy::Strategy;
+pub use crate::virtual_model::{AUTO, CLOUD, LOCAL, is_virtual};
 pub use drop::{Dropped, Why};
 pub use reason::Reason;
 pub use score::Score;
-pub use strategy::Strategy;
 pub use wish::{Mark, Needs, Provider, Wish};
 
 use candidates::Tier;
 use score::Position;
+use spot::Spot;
 
 /// Everything that a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -139,34 +139,31 @@ pub fn weigh(asked: &Asked<'_>) -> (Route, Option<Refusal>) {
 /// Adds the places of one tier that may answer, best first.
 fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
-    let hope = score::hope(asked, &tier.targets);
+    let spots = spot::spots(asked, &tier.targets);
+    let hope = score::hope(&spots);
     let mut keyed = Vec::new();
     // No more are needed, unless one further back is where a tool call is answered.
     let most = if asked.wish.tool_loop { usize::MAX } else { LEGS_MAX };
     // A tier names each place once, so only those of earlier tiers may be known.
     let dropped_before = route.dropped.len();
-    let mut upstreams = Upstreams { all: &asked.config.upstreams, next: 0 };
-    for (place, target) in (0_u64..).zip(tier.targets.iter()) {
-        let is_known = |known: &Target| known == target;
+    for spot in &spots {
+        let is_known = |known: &Target| known == spot.target;
         let mut dropped = route.dropped.iter().take(dropped_before);
         if route.legs.iter().any(|leg| is_known(&leg.target)) || dropped.any(|dropped| is_known(&dropped.target)) {
             continue;
         }
-        let Some(upstream) = upstreams.find(&target.upstream) else { continue };
-        let info = asked.catalogue.info(target);
-        match drop::may(asked, upstream, target, info) {
-            Err(why) => route.dropped.push(Dropped { target: target.clone(), why }),
+        match drop::may(asked, spot) {
+            Err(why) => route.dropped.push(Dropped { target: spot.target.clone(), why }),
             Ok(far) => {
-                let score = score::score(asked, target, info, upstream, &hope);
-                let weight = usize::try_from(place).ok().and_then(|place| tier.weights.get(place)).copied();
-                let position =
-                    Position { target, score: &score, place, weight: weight.unwrap_or(1), is_local: upstream.local };
+                let score = score::score(asked, spot, &hope);
+                let weight = tier.weights.get(spot.number).copied();
+                let position = Position { spot, score: &score, weight: weight.unwrap_or(1) };
                 let key = (
-                    asked.wish.provider.position(&target.upstream),
+                    asked.wish.provider.position(&spot.upstream.name),
                     is_left_asleep(asked, &score, strategy),
                     score::key(asked, &position, strategy),
                 );
-                keyed.push((key, (target, far, upstream.local, score)));
+                keyed.push((key, (spot, far, score)));
                 // The best are picked out now and then, so that a thousand places need no room for a thousand.
                 if keyed.len() >= most.saturating_mul(4) {
                     keyed.sort_by_key(|(key, _)| *key);
@@ -177,9 +174,10 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
     }
     keyed.sort_by_key(|(key, _)| *key);
     keyed.truncate(most);
-    let legs =
-        keyed.into_iter().map(|(_, (target, far, is_local, score))| Leg::new(target, far, is_local, score, strategy));
-    route.legs.extend(legs);
+    let leg = |(spot, far, score): (&Spot<'_>, Surface, Score)| {
+        Leg::new(spot.target, far, spot.upstream.local, score, strategy)
+    };
+    route.legs.extend(keyed.into_iter().map(|(_, best)| leg(best)));
 }
 
 /// Whether a machine sleeps and is woken only if nobody else can serve: where the strategy does not go by time, and for
@@ -187,25 +185,6 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
 fn is_left_asleep(asked: &Asked<'_>, score: &Score, strategy: Strategy) -> bool {
     let is_by_time = matches!(strategy, Strategy::Auto | Strategy::Fastest);
     !score.wake.is_zero() && (!is_by_time || asked.lane == Lane::Bulk)
-}
-
-/// Finds upstreams by name. Targets come mostly in the order of the config, so the search begins behind the last one
-/// that was found: a thousand targets cost a thousand steps, not a million.
-struct Upstreams<'a> {
-    all: &'a [Upstream],
-    next: usize,
-}
-
-impl<'a> Upstreams<'a> {
-    fn find(&mut self, name: &str) -> Option<&'a Upstream> {
-        let (before, behind) = self.all.split_at_checked(self.next)?;
-        let position = match behind.iter().position(|upstream| upstream.name == name) {
-            Some(position) => before.len() + position,
-            None => before.iter().position(|upstream| upstream.name == name)?,
-        };
-        self.next = position + 1;
-        self.all.get(position)
-    }
 }
 
 /// A conversation in the middle of a tool call stays where it is: another model would not know what it called, or how.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::Asked;
-use super::strategy::Strategy;
+use super::spot::Spot;
 use super::wish::Wish;
 use crate::catalogue::{ModelInfo, Price, Target};
 use crate::pace::Pace;
-use crate::places::{MODEL_DWELL, Place};
+use crate::places::{MODEL_DWELL, Place, Site};
 use crate::reading::Others;
-use crate::upstream::Upstream;
+use crate::strategy::Strategy;
 
 /// A prediction for one place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -115,9 +115,12 @@ pub(super) struct Hope {
 /// Answers after which a place is taken as it was measured.
 const KNOWN_ANSWERS: u64 = 2;
 
+/// So many times better than its first token a place is hoped to be: that one may have been unlucky.
+const LOOK_BELIEVED: f64 = 1.5;
+
 /// See [`Hope`].
-pub(super) fn hope(asked: &Asked<'_>, targets: &[Target]) -> Hope {
-    let places = targets.iter().filter_map(|target| asked.places.place(target));
+pub(super) fn hope(spots: &[Spot<'_>]) -> Hope {
+    let places = spots.iter().filter_map(|spot| spot.place);
     places.filter(|place| place.pace.answers >= KNOWN_ANSWERS).fold(Hope::default(), |best, place| Hope {
         prefill_per_s: best.prefill_per_s.max(place.pace.prefill_per_s),
         decode_per_s: best.decode_per_s.max(place.pace.decode_per_s),
@@ -132,8 +135,9 @@ fn pace(place: Option<&Place>, is_local: bool, hope: &Hope) -> Pace {
     if pace.answers >= KNOWN_ANSWERS {
         return pace;
     }
+    let seen = if pace.prefill_known { pace.prefill_per_s * LOOK_BELIEVED } else { f64::INFINITY };
     Pace {
-        prefill_per_s: pace.prefill_per_s.max(hope.prefill_per_s),
+        prefill_per_s: pace.prefill_per_s.max(hope.prefill_per_s.min(seen)),
         decode_per_s: pace.decode_per_s.max(hope.decode_per_s),
         output_tokens: hope.output_tokens.unwrap_or(pace.output_tokens),
         ..pace
@@ -141,24 +145,18 @@ fn pace(place: Option<&Place>, is_local: bool, hope: &Hope) -> Pace {
 }
 
 /// Predicts how a place would answer.
-pub(super) fn score(
-    asked: &Asked<'_>,
-    target: &Target,
-    info: Option<&ModelInfo>,
-    upstream: &Upstream,
-    hope: &Hope,
-) -> Score {
+pub(super) fn score(asked: &Asked<'_>, spot: &Spot<'_>, hope: &Hope) -> Score {
+    let Spot { target, upstream, info, place, site, .. } = *spot;
     let is_local = upstream.local;
-    let place = asked.places.place(target);
     let pace = &pace(place, is_local, hope);
-    let warm_tokens = asked.sessions.warm_tokens(&asked.wish.prefix, target).min(asked.wish.prompt_tokens);
+    let warm_tokens = spot.warm_tokens.min(asked.wish.prompt_tokens);
     let output = output_tokens(asked.wish, pace);
     let running = place.map_or(0, |place| place.running.len());
     let others = place.map_or(Others::default(), |place| place.told.others);
     let beside = running as f64 + f64::from(others.running);
-    let slow = slowness(asked, target) * (1.0 + beside * CONTENTION);
+    let slow = slowness(site) * (1.0 + beside * CONTENTION);
     let told = place.and_then(|place| place.resident).or(info.and_then(|info| info.loaded));
-    let other = if upstream.one_model { other_model(asked, target) } else { None };
+    let other = if upstream.one_model { other_model(asked, target, site) } else { None };
     // Where somebody is served, the model is there, or is being loaded: then the time to that is in the wait.
     let is_cold = other.is_some() || (told == Some(false) && running == 0 && others.running == 0);
     let load = match place.and_then(|place| place.told.loading_since) {
@@ -166,7 +164,6 @@ pub(super) fn score(
         None if is_cold => pace.load,
         None => Duration::ZERO,
     };
-    let site = asked.places.site(&target.upstream);
     Score {
         wake: site.and_then(|site| site.wake_in(asked.now)).unwrap_or_default(),
         wait: other.unwrap_or_default().max(place.map_or(Duration::ZERO, |place| wait(asked, place))),
@@ -186,9 +183,8 @@ fn wait(asked: &Asked<'_>, place: &Place) -> Duration {
 }
 
 /// How long a server that holds one model in memory still needs the one that it holds, if that is another one.
-fn other_model(asked: &Asked<'_>, target: &Target) -> Option<Duration> {
-    let site = asked.places.site(&target.upstream)?;
-    let held = site.held.as_ref().filter(|held| held.model != target.model)?;
+fn other_model(asked: &Asked<'_>, target: &Target, site: Option<&Site>) -> Option<Duration> {
+    let held = site?.held.as_ref().filter(|held| held.model != target.model)?;
     let place = asked.places.place(&Target::new(&target.upstream, &held.model))?;
     let dwell = (held.since + MODEL_DWELL).since(asked.now);
     Some(place.drained(asked.lane, asked.now).max(dwell))
@@ -201,8 +197,8 @@ pub(super) fn output_tokens(wish: &Wish, pace: &Pace) -> f64 {
 }
 
 /// How many times slower than usual the site is.
-fn slowness(asked: &Asked<'_>, target: &Target) -> f64 {
-    let Some(site) = asked.places.site(&target.upstream) else { return 1.0 };
+fn slowness(site: Option<&Site>) -> f64 {
+    let Some(site) = site else { return 1.0 };
     let taken = (f64::from(site.pressure) / 100.0).min(PRESSURE_MAX);
     let hot = if site.throttled { THROTTLED } else { 1.0 };
     let ailing = if site.ailing.is_empty() { 1.0 } else { AILING };
@@ -217,10 +213,11 @@ pub(super) fn price(info: Option<&ModelInfo>, is_local: bool) -> Price {
 
 /// What a strategy looks at, smallest first.
 pub(super) fn key(asked: &Asked<'_>, at: &Position<'_>, strategy: Strategy) -> [u64; 2] {
-    let Position { target, score, place: number, weight, is_local } = *at;
+    let Position { spot, score, weight } = *at;
+    let number = spot.number as u64;
+    let is_local = spot.upstream.local;
     let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-    let known = || asked.places.place(target);
-    let served = || known().map_or(0, |place| place.served);
+    let served = || spot.place.map_or(0, |place| place.served);
     let total = micros(score.total());
     match strategy {
         Strategy::Auto => [micros(score.worth(is_local)), number],
@@ -230,7 +227,7 @@ pub(super) fn key(asked: &Asked<'_>, at: &Position<'_>, strategy: Strategy) -> [
         Strategy::CloudFirst => [u64::from(is_local), micros(score.worth(is_local))],
         Strategy::RoundRobin => [served(), number],
         Strategy::LeastOutstanding => {
-            let owed = known().map_or(Duration::ZERO, |place| place.owed(asked.now) + place.ahead(asked.lane));
+            let owed = spot.place.map_or(Duration::ZERO, |place| place.owed(asked.now) + place.ahead(asked.lane));
             [micros(owed), number]
         }
         // The one whose next turn comes first, if turns are dealt out by weight.
@@ -242,10 +239,7 @@ pub(super) fn key(asked: &Asked<'_>, at: &Position<'_>, strategy: Strategy) -> [
 /// A place within its tier.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Position<'a> {
-    pub(super) target: &'a Target,
+    pub(super) spot: &'a Spot<'a>,
     pub(super) score: &'a Score,
-    /// Its number within the tier.
-    pub(super) place: u64,
     pub(super) weight: u32,
-    pub(super) is_local: bool,
 }

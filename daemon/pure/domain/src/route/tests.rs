@@ -324,6 +324,28 @@ fn a_place_that_nobody_has_tried_is_tried() {
 }
 
 #[test]
+fn a_place_whose_first_token_was_late_is_hoped_to_be_little_better() {
+    let mut house = Fixture::new(&["gpu/qwen,mac/qwen"]);
+    house.wish.prompt_tokens = 6_000;
+    let quick = crate::pace::Measured {
+        prompt_tokens: 1_000,
+        output_tokens: 100,
+        first_token: Some(Duration::from_millis(500)),
+        total: Duration::from_secs(3),
+        was_cold: false,
+    };
+    let mac = house.places.place_mut(&at("mac/qwen"), true);
+    (0..9).for_each(|_| mac.pace.note(&quick, crate::pace::Around::NOTHING));
+    assert_eq!(house.order()[0], "gpu/qwen");
+    let gpu = house.places.place_mut(&at("gpu/qwen"), true);
+    gpu.pace.look(500, Duration::from_secs(1), crate::pace::Around::NOTHING);
+    let route = house.route();
+    assert_eq!(route.legs[1].target, at("gpu/qwen"));
+    // Half as fast again as it was seen: 750 tokens a second.
+    assert_eq!(route.legs[1].score.prefill, Duration::from_secs(8));
+}
+
+#[test]
 fn heat_loss_and_others_make_a_place_later() {
     let total = |house: &Fixture| {
         let route = house.route();

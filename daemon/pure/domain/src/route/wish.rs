@@ -1,7 +1,7 @@
 //! What of a request matters for its route.
 
-use super::strategy::Strategy;
 use crate::config::Config;
+use crate::strategy::Strategy;
 
 /// What a client asks for, as far as it decides where the request goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Wish {
     pub needs: Needs,
     /// The request continues a tool call: it must not change its model in between.
     pub tool_loop: bool,
+    /// The answer is to come token by token, so that its first one will be seen.
+    pub stream: bool,
     /// OpenRouter's `provider`.
     pub provider: Provider,
     /// The conversation so far, message by message, shortest first; empty where nobody looked.

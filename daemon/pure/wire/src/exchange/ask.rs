@@ -69,7 +69,7 @@ impl Ask {
         };
         Ok(Self {
             near,
-            wish: Arc::new(wish(&object)?),
+            wish: Arc::new(Wish { stream, ..wish(&object)? }),
             stream,
             include_usage: include_usage(&object)?,
             vectors,
@@ -110,6 +110,7 @@ fn wish(object: &Object) -> Result<Wish, Malformed> {
         tool_loop,
         provider: provider::read(object)?,
         prefix,
+        stream: false,
     })
 }
 
@@ -225,7 +226,7 @@ mod tests {
             "stream_options":{"include_usage":true}}"#;
         let ask = read(Surface::OpenaiChat, body).unwrap();
         assert_eq!(ask.wish.models, ["a", "b"]);
-        assert!(ask.stream && ask.include_usage);
+        assert!(ask.stream && ask.wish.stream && ask.include_usage);
 
         let ask = read(Surface::OllamaGenerate, r#"{"name":"q","prompt":"x","raw":true}"#).unwrap();
         assert_eq!((ask.near, ask.stream, ask.model()), (Surface::OllamaGenerateRaw, true, "q"));

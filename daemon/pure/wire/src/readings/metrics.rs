@@ -61,7 +61,7 @@ pub fn metrics(engine: Engine, text: &[u8]) -> Option<Reading> {
         Engine::LlamaCpp => &LLAMA_CPP,
         Engine::Sglang => &SGLANG,
         Engine::Vllm => &VLLM,
-        Engine::LlamaSwap | Engine::LmStudio | Engine::Ollama => return None,
+        Engine::Airlane | Engine::LlamaSwap | Engine::LmStudio | Engine::Ollama => return None,
     };
     let mut loads: Vec<(bool, Load)> = Vec::new();
     for line in lines(text) {

@@ -89,8 +89,9 @@ fn one_that_waits_is_sent_away_when_it_becomes_certain() {
     // The one before it takes much longer than predicted: another one like it is put there.
     tower.dispatch.ended(&running, Outcome::Left, tower.now);
     let house = House { config: &tower.config, catalogue: &tower.catalogue };
-    let leg = tower.dispatch.choose(&tower.entry("m", Lane::Normal, "c"), house, tower.now).unwrap().legs[0].clone();
-    tower.dispatch.occupy(leg, Lane::Normal, house, tower.now);
+    let entry = tower.entry("m", Lane::Normal, "c");
+    let leg = tower.dispatch.choose(&entry, house, tower.now).unwrap().legs[0].clone();
+    tower.dispatch.occupy(&entry, leg, house, tower.now);
     tower.pass(1);
     let woken = tower.wake();
     assert_eq!(woken[0].ticket, ticket);

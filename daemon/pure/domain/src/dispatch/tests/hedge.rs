@@ -68,7 +68,7 @@ fn nobody_is_disturbed_by_a_copy() {
             let house = House { config: &tower.config, catalogue: &tower.catalogue };
             let entry = Entry { tried: vec![target("a", "n")], ..tower.entry("n", Lane::Normal, "c") };
             let leg = tower.dispatch.choose(&entry, house, tower.now).unwrap().legs[0].clone();
-            tower.dispatch.occupy(leg, Lane::Normal, house, tower.now);
+            tower.dispatch.occupy(&entry, leg, house, tower.now);
         }),
         ("a full house", |tower, _| tower.config.endpoint.max_concurrent = 1),
         ("an ill place", |tower, _| {

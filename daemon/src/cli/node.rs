@@ -1,0 +1,196 @@
+//! `airlane node`: the boxes with GPUs that report here, and this machine as one of them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use domain::node::{NodeState, Origin};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use webui::{FoundNodes, NodeName, NodeRow, Nodes, PairWish, PairingCode};
+
+use super::daemon::Daemon;
+use super::plain::plain;
+use super::status::gpus;
+use super::{DaemonArgs, Done};
+
+#[derive(Debug, Args)]
+pub(super) struct NodeArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the nodes that report here, and those that announce themselves on the network
+    List,
+    /// Take a node in: its models are then offered here
+    Pair {
+        /// A name from `airlane node list`, or an address like 192.168.1.20:8484
+        node: String,
+        /// The code that the node shows (`airlane node code` there); asked for unless given
+        code: Option<String>,
+        /// What to call it here, if not by its own name
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// End the pair with a node, or on a node that with its router
+    Forget {
+        /// Its name
+        name: String,
+    },
+    /// On a node: make a code with which a router can pair
+    Code,
+}
+
+pub(super) async fn run(args: &DaemonArgs, node: NodeArgs) -> anyhow::Result<Done> {
+    let daemon = Daemon::find(args)?;
+    match node.action {
+        Action::List => list(&daemon).await,
+        Action::Pair { node, code, name } => {
+            let code = match code {
+                Some(code) => code,
+                None => ask_code(&node)?,
+            };
+            let paired: NodeName = post(&daemon, "/api/v1/nodes/pair", &PairWish { node, code, name }).await?;
+            say(&format!("{} is paired; its models are offered in a moment", paired.name));
+            Ok(Done::Yes)
+        }
+        Action::Forget { name } => {
+            let gone: NodeName = post(&daemon, "/api/v1/nodes/forget", &NodeName { name }).await?;
+            say(&format!("{} is forgotten", gone.name));
+            Ok(Done::Yes)
+        }
+        Action::Code => {
+            let code: PairingCode = post(&daemon, "/api/v1/nodes/code", &()).await?;
+            say(&format!("{}  (good for 15 minutes; on the router: airlane node pair NAME {})", code.code, code.code));
+            Ok(Done::Yes)
+        }
+    }
+}
+
+async fn list(daemon: &Daemon) -> anyhow::Result<Done> {
+    let nodes = nodes(daemon).await?.context("nodes are shown on the router's own machine only; run it there")?;
+    let found: FoundNodes = post(daemon, "/api/v1/nodes/find", &()).await?;
+    let text = text(&nodes, &found);
+    if text.is_empty() {
+        println!("no nodes, and none announces itself; start one with `airlane run --node` on a box with a GPU");
+        return Ok(Done::NothingThere);
+    }
+    print!("{}", plain(&text));
+    Ok(Done::Yes)
+}
+
+/// The machines of the running airlane; `None` where it does not show them.
+pub(super) async fn nodes(daemon: &Daemon) -> anyhow::Result<Option<Nodes>> {
+    let body = daemon.console("/api/v1/nodes").await?;
+    body.map(|body| serde_json::from_slice(&body).context("what answers there is no airlane of this version"))
+        .transpose()
+}
+
+fn text(nodes: &Nodes, found: &FoundNodes) -> String {
+    let mut out = String::new();
+    // Writing into a String does not fail.
+    let _ = write_text(&mut out, nodes, found);
+    out
+}
+
+fn write_text(out: &mut String, nodes: &Nodes, found: &FoundNodes) -> std::fmt::Result {
+    if let Some(router) = &nodes.reports_to {
+        writeln!(out, "this machine reports to {} at {}", router.name, router.address)?;
+    }
+    write(out, nodes)?;
+    let known: BTreeSet<&str> = nodes.nodes.iter().filter_map(|node| node.address.as_deref()).collect();
+    for found in &found.found {
+        if found.addresses.iter().any(|address| known.contains(address.as_str())) {
+            continue;
+        }
+        let address = found.addresses.first().map_or("", String::as_str);
+        writeln!(out, "{} at {address}: not paired; `airlane node pair {}` takes it in", found.name, found.name)?;
+    }
+    Ok(())
+}
+
+/// All nodes but this machine, with their cards.
+pub(super) fn write(out: &mut String, nodes: &Nodes) -> std::fmt::Result {
+    for node in nodes.nodes.iter().filter(|node| node.origin != Origin::Here) {
+        let address = node.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
+        writeln!(out, "node      {}{address}: {}", node.name, state(node))?;
+        if node.state != NodeState::Awaited {
+            gpus::write(out, &node.telemetry.gpus)?;
+        }
+    }
+    Ok(())
+}
+
+fn state(node: &NodeRow) -> String {
+    let models: usize = node.servers.iter().map(|server| server.models.len()).sum();
+    match (&node.sentence, models) {
+        (Some(sentence), _) => sentence.clone(),
+        (None, 1) => "reports, 1 model".to_owned(),
+        (None, models) => format!("reports, {models} models"),
+    }
+}
+
+fn ask_code(node: &str) -> anyhow::Result<String> {
+    if !std::io::stdin().is_terminal() {
+        bail!("the code is missing; `airlane node code` on {node} shows it");
+    }
+    print!("code that {node} shows (`airlane node code` there): ");
+    std::io::stdout().flush()?;
+    let mut code = String::new();
+    std::io::stdin().read_line(&mut code)?;
+    Ok(code)
+}
+
+async fn post<Q: Serialize, A: DeserializeOwned>(daemon: &Daemon, path: &str, question: &Q) -> anyhow::Result<A> {
+    let body = daemon.ask_console(path, Bytes::from(serde_json::to_vec(question)?)).await?;
+    let body = body.context("nodes are paired on the router's own machine only; run it there")?;
+    serde_json::from_slice(&body).context("what answers there is no airlane of this version")
+}
+
+fn say(text: &str) {
+    println!("{}", plain(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::telemetry::Telemetry;
+    use webui::FoundRow;
+
+    #[test]
+    fn nodes_are_listed_with_what_to_do() {
+        let row = |name: &str, origin, state: NodeState| NodeRow {
+            name: name.to_owned(),
+            origin,
+            address: Some("10.0.0.2:8484".to_owned()),
+            sentence: state.sentence(),
+            state,
+            telemetry: Telemetry::default(),
+            servers: Vec::new(),
+        };
+        let nodes = Nodes {
+            nodes: vec![
+                row("router", Origin::Here, NodeState::Reporting),
+                row("attic", Origin::Agent, NodeState::Silent { age_s: 9 }),
+            ],
+            reports_to: None,
+        };
+        let found = |name: &str, address: &str| FoundRow {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            addresses: vec![address.to_owned()],
+        };
+        let found = FoundNodes { found: vec![found("attic", "10.0.0.2:8484"), found("gpu-box", "10.0.0.3:8484")] };
+        let text = text(&nodes, &found);
+        for want in ["attic at 10.0.0.2:8484: It has not reported for 9 s", "airlane node pair gpu-box"] {
+            assert!(text.contains(want), "{text}");
+        }
+        assert!(!text.contains("router") && !text.contains("pair attic"), "{text}");
+        assert!(super::text(&Nodes::default(), &FoundNodes::default()).is_empty());
+    }
+}
