@@ -29,6 +29,9 @@ pub(crate) struct Dispatcher {
     started: Instant,
 }
 
+/// What one that waited is told, if it still waits.
+type Told = (Option<oneshot::Sender<Result<Slot, Refusal>>>, Result<Slot, Refusal>);
+
 #[derive(Default)]
 struct State {
     dispatch: Dispatch,
@@ -83,16 +86,16 @@ impl Dispatcher {
         waits: impl FnOnce(u64),
     ) -> Result<Slot, Refusal> {
         let house = house(&snapshot.config, &snapshot.catalogue);
-        let until = entry.until;
+        let (since, until) = (entry.since, entry.until);
         let (ticket, patience, receiver) = {
             let mut state = self.lock();
-            state.tell(snapshot);
+            state.tell(snapshot, &self.live);
             match state.dispatch.enter(entry, house, self.now())? {
                 Entered::Go(grant) => return Ok(self.slot(&mut state, grant)),
                 Entered::Wait(ticket) => {
                     let (sender, receiver) = oneshot::channel();
                     state.waiting.insert(ticket, sender);
-                    (ticket, state.dispatch.patience(ticket, house), receiver)
+                    (ticket, state.dispatch.patience(ticket, house, self.now()), receiver)
                 }
             }
         };
@@ -100,16 +103,16 @@ impl Dispatcher {
         let _waiting = Waiting::new(self, ticket);
         match tokio::time::timeout(patience, receiver).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(self.busy(patience, until)),
+            Ok(Err(_)) | Err(_) => Err(self.busy(patience, since, until)),
         }
     }
 
     /// Why one that waited for so long is not served.
-    fn busy(&self, waited: Duration, until: Option<Moment>) -> Refusal {
+    fn busy(&self, waited: Duration, since: Moment, until: Option<Moment>) -> Refusal {
         let (state, now) = (self.lock(), self.now());
         let retry_after = state.dispatch.owed_max(now);
-        if until.is_some_and(|until| until <= now) {
-            return Refusal::Late { timeout_s: waited.as_secs(), wait: waited + retry_after, retry_after };
+        if let Some(until) = until.filter(|until| *until <= now) {
+            return Refusal::Late { timeout_s: until.since(since).as_secs(), wait: waited + retry_after, retry_after };
         }
         Refusal::Busy { running: state.dispatch.running(), waited_s: waited.as_secs(), retry_after }
     }
@@ -120,7 +123,7 @@ impl Dispatcher {
     /// Nobody can serve it.
     pub(crate) fn choose(&self, entry: &Entry, snapshot: &Arc<Snapshot>) -> Result<Route, Refusal> {
         let mut state = self.lock();
-        state.tell(snapshot);
+        state.tell(snapshot, &self.live);
         state.dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
     }
 
@@ -151,20 +154,17 @@ impl Dispatcher {
             None => state.gone.entry(upstream.clone()).or_default().subscribe(),
         };
         self.metrics.in_flight.inc();
-        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Left, began: Instant::now(), gone }
+        Slot { dispatcher: self.clone(), grant, outcome: Outcome::Unsent, began: Instant::now(), gone }
     }
 
-    /// Lets go whoever may.
-    fn wake(self: &Arc<Self>) {
-        let snapshot = self.live.now();
-        let woken: Vec<_> = {
+    /// Changes something, and lets go whoever may because of that, before anybody else decides: the predictions for
+    /// those that wait are always as new as what they are made of.
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State, Moment) -> T) -> T {
+        let (changed, woken) = {
             let mut state = self.lock();
-            let woken = state.dispatch.wake(house(&snapshot.config, &snapshot.catalogue), self.now());
-            let told = woken.into_iter().map(|woken| {
-                let result = woken.result.map(|grant| self.slot(&mut state, grant));
-                (state.waiting.remove(&woken.ticket), result)
-            });
-            told.collect()
+            let changed = change(&mut state, self.now());
+            let woken = if state.dispatch.waiting() > 0 { self.let_go(&mut state) } else { Vec::new() };
+            (changed, woken)
         };
         // Who has left meanwhile gives its slot back when it is dropped here, without the lock.
         for (sender, result) in woken {
@@ -172,19 +172,30 @@ impl Dispatcher {
                 drop(sender.send(result));
             }
         }
+        changed
+    }
+
+    /// Those that wait and may go now, with what they are told.
+    fn let_go(self: &Arc<Self>, state: &mut State) -> Vec<Told> {
+        let snapshot = self.live.now();
+        let woken = state.dispatch.wake(house(&snapshot.config, &snapshot.catalogue), self.now());
+        let told = woken.into_iter().map(|woken| {
+            let result = woken.result.map(|grant| self.slot(state, grant));
+            (state.waiting.remove(&woken.ticket), result)
+        });
+        told.collect()
     }
 
     /// Takes over what is offered now, also where nobody asks for anything.
     pub(crate) fn see(&self, snapshot: &Arc<Snapshot>) {
-        self.lock().tell(snapshot);
+        self.lock().tell(snapshot, &self.live);
     }
 
     /// Looks at those that wait from time to time, for ever.
     pub(crate) async fn keep_looking(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if self.lock().dispatch.waiting() > 0 {
-                self.wake();
+            if self.change(|state, _| state.dispatch.waiting()) > 0 {
                 self.call_sleepers();
             }
         }
@@ -206,14 +217,13 @@ impl Dispatcher {
     /// How a look at an upstream ended.
     pub(crate) fn probed(self: &Arc<Self>, upstream: &str, result: Result<(), (Symptom, String)>) {
         let is_gone = matches!(result, Err((Symptom::Unreachable, _)));
-        let mut state = self.lock();
-        state.dispatch.probed(upstream, result, self.now());
-        if is_gone && let Some(gone) = state.gone.get(upstream) {
-            // Those that have seen nothing yet try elsewhere; the others see their stream break.
-            gone.send_replace(());
-        }
-        drop(state);
-        self.wake();
+        self.change(|state, now| {
+            state.dispatch.probed(upstream, result, now);
+            if is_gone && let Some(gone) = state.gone.get(upstream) {
+                // Those that have seen nothing yet try elsewhere; the others see their stream break.
+                gone.send_replace(());
+            }
+        });
     }
 
     /// What a node tells of its models, as far as they are offered.
@@ -260,24 +270,23 @@ impl Dispatcher {
         if press.by_servers && state.dispatch.busy_by_itself(upstream, self.now()) {
             say_ignores_cancel(upstream);
         }
+        // Most are pressed by nothing, and need no record for that.
+        if press == Press::default() && state.dispatch.places.site(upstream).is_none() {
+            return;
+        }
         let site = state.dispatch.places.site_mut(upstream);
         (site.pressure, site.throttled, site.ailing) = (press.pressure, press.throttled, press.ailing);
     }
 
     /// What an upstream told of itself when it was asked at `asked`. Gives whether it works for others, or loads a model.
     pub(crate) fn told(self: &Arc<Self>, upstream: &str, engine: Engine, reading: &Reading, asked: Moment) -> bool {
-        let heard = {
-            let mut state = self.lock();
-            let now = self.now();
-            state.dispatch.read(upstream, engine, reading, asked, now)
-        };
+        let heard = self.change(|state, now| state.dispatch.read(upstream, engine, reading, asked, now));
         self.metrics.others(upstream, heard.others);
         match heard.ignores_cancel {
             Some(true) => say_ignores_cancel(upstream),
             Some(false) => info!(upstream, "stops cancelled work again"),
             None => {}
         }
-        self.wake();
         heard.is_active
     }
 
@@ -299,9 +308,16 @@ impl Dispatcher {
 }
 
 impl State {
-    /// Takes over what the upstreams told of their models, once for each catalogue.
-    fn tell(&mut self, snapshot: &Arc<Snapshot>) {
-        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, snapshot)) {
+    /// Takes over what the upstreams told of their models, once for each catalogue. A request may still use one from
+    /// before: what has come since then is not forgotten for it.
+    fn tell(&mut self, used: &Arc<Snapshot>, live: &Live) {
+        let is_told =
+            |told: &Option<Arc<Snapshot>>, snapshot| told.as_ref().is_some_and(|told| Arc::ptr_eq(told, snapshot));
+        if is_told(&self.told, used) {
+            return;
+        }
+        let snapshot = &live.now();
+        if is_told(&self.told, snapshot) {
             return;
         }
         for listed in snapshot.catalogue.listed() {
@@ -322,7 +338,7 @@ impl State {
         }
         // Clients may name models of an upstream that has not told its own: what is not offered is forgotten.
         let is_offered = |target: &Target| snapshot.catalogue.info(target).is_some();
-        self.dispatch.places.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
+        self.dispatch.retain(is_offered, |name| snapshot.config.upstream(name).is_some());
         self.gone.retain(|name, _| snapshot.config.upstream(name).is_some());
         self.told = Some(snapshot.clone());
     }
@@ -367,7 +383,12 @@ impl Slot {
         self.began
     }
 
-    /// Notes how the call ended; without it, the client has left.
+    /// The call is sent: if nothing else is noted, the client has left.
+    pub(crate) fn sends(&mut self) {
+        self.outcome = Outcome::Left;
+    }
+
+    /// Notes how the call ended.
     pub(crate) fn note(&mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
@@ -386,16 +407,8 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, Outcome::Left);
-        let somebody_waits = {
-            let now = self.dispatcher.now();
-            let mut state = self.dispatcher.lock();
-            state.dispatch.ended(&self.grant, outcome, now);
-            state.dispatch.waiting() > 0
-        };
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Unsent);
         self.dispatcher.metrics.in_flight.dec();
-        if somebody_waits {
-            self.dispatcher.wake();
-        }
+        self.dispatcher.change(|state, now| state.dispatch.ended(&self.grant, outcome, now));
     }
 }

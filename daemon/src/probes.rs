@@ -140,7 +140,9 @@ impl Probes {
             .with(|dispatch, now| dispatch.places.site(&upstream.name).map(|site| site.health.permission(now)));
         match permission {
             Some(Permission::Trial) => true,
-            Some(Permission::Not { .. }) => false,
+            // A request may be there as a trial, or from before: it must not wait for the end of the pause to learn that
+            // nobody answers.
+            Some(Permission::Not { .. }) => self.dispatcher.calls_at(&upstream.name) > 0,
             Some(Permission::Yes) | None => {
                 let looked = self.looked.get(&upstream.name);
                 looked.is_none_or(Looked::is_due) || self.dispatcher.works_at(&upstream.name)

@@ -215,3 +215,29 @@ fn nonsense_and_silence_change_nothing() {
         assert_eq!(place(&daemon)["health"]["state"], "healthy", "{}", &page[..page.len().min(9)]);
     }
 }
+
+#[test]
+fn a_server_that_is_asked_too_often_is_asked_again() {
+    let fake = Fake::start();
+    fake.set_owner("vllm");
+    fake.tell_nothing("/metrics", 429);
+    let daemon = Setup::new().fake("box", "openai", &fake).start();
+    eventually("it is asked", || fake.asked("/metrics") > 0);
+    fake.tell("/metrics", "vllm:num_requests_running 2\n");
+    eventually("two of others", || place(&daemon)["others_running"] == 2);
+}
+
+#[test]
+fn metrics_that_do_not_come_are_no_illness() {
+    let fake = Fake::start();
+    fake.set_owner("vllm");
+    fake.tell_nothing("/metrics", 503);
+    let daemon = Setup::new().fake("box", "openai", &fake).start();
+    let state = || site(&daemon)["health"]["state"].clone();
+    eventually("it is well", || state() == "healthy");
+    let asked = fake.asked("/metrics");
+    eventually("it is asked again", || {
+        assert_eq!(state(), "healthy");
+        fake.asked("/metrics") > asked + 1
+    });
+}

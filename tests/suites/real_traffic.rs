@@ -93,9 +93,9 @@ impl Load<'_> {
 
     /// Nothing was lost, nothing ended in silence, and after a while nobody went to the fallen place.
     fn check_fall(&self, fell: Instant, fallen: &str, what: &str) {
-        let ran = self.since(fell);
-        let late: Vec<_> = ran.iter().filter(|ran| ran.began > fell + MOVED_AFTER).collect();
-        assert!(late.len() >= 3, "{what}: the load goes on: {ran:?}");
+        let late = || self.since(fell + MOVED_AFTER);
+        eventually(&format!("{what}: the load goes on"), || late().len() >= 3);
+        let late = late();
         assert!(late.iter().all(|ran| ran.upstream != fallen), "{what}: {late:?}");
         self.check_kept(what);
         // Now and then one is sent to see whether it is back.

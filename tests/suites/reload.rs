@@ -1,5 +1,6 @@
 //! A changed config is taken over as a whole or not at all, and streams in flight never notice.
 
+use airlane_tests::client::{Request, send};
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::fake::{Fake, Script};
 
@@ -35,6 +36,27 @@ fn a_changed_file_is_taken_over_by_itself() {
     assert_eq!(house.daemon.send(&chat("new", false)).status(), 200);
     house.daemon.write_config(&house.setup.text());
     eventually("the new one is gone again", || models(&house.daemon) == ["old"]);
+}
+
+#[test]
+fn a_request_from_before_makes_nobody_forget_what_is_new() {
+    let House { old, new, setup, daemon } = house();
+    old.answer(Script::hang());
+    let mut before = daemon.open(&chat("old", true));
+    let _ = old.wait_request(0);
+    daemon.write_config(&setup.fake("new", "openai", &new).text());
+    wait_model(&daemon, "new");
+    assert_eq!(daemon.send(&chat("new", false)).status(), 200);
+    let served = || {
+        let places = send(daemon.console()[0], &Request::get("/api/v1/places")).json();
+        let sites = places["upstreams"].as_array().cloned().unwrap_or_default();
+        sites.iter().find(|site| site["name"] == "new").map(|site| site["models"][0]["served"].clone())
+    };
+    assert_eq!(served(), Some(1.into()));
+    // Its place falls, and it looks for another one in the house as it was when it came.
+    drop(old);
+    assert!(!before.finish().text().contains("[DONE]"));
+    assert_eq!(served(), Some(1.into()));
 }
 
 #[test]

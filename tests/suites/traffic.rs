@@ -1,7 +1,7 @@
 //! Which of several places answers, who waits for whom, and what happens when a place falls.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use airlane_tests::client::{Request, Response, send};
 use airlane_tests::daemon::{Daemon, Setup};
@@ -176,6 +176,39 @@ fn who_waits_for_a_model_is_told_so() {
     // Ollama's own clients read nothing but answers.
     let answer = daemon.send(&Request::post("/api/chat", &chat_body(MODEL, true)));
     assert!(answer.text().lines().all(|line| line.starts_with('{')) && !answer.text().contains("loading"));
+}
+
+#[test]
+fn a_request_that_tries_a_frozen_place_is_not_left_there() {
+    let (a, b) = (Fake::start(), Fake::start());
+    let setup = Setup::new().table("[route]\nhedge = false\n");
+    let daemon =
+        setup.upstream("a", "openai", &a.url(), "slots = 1").upstream("b", "openai", &b.url(), "slots = 1").start();
+    eventually("both places", || models(&daemon).len() == 2);
+    a.answer(Script::hang());
+    a.set_about(Some(Script::hang()));
+    // Busy enough that the other one is worth a try.
+    b.answer(Script { gap: Duration::from_millis(100), ..Script::default() });
+    // One of the first finds it frozen; after a pause another one is the trial.
+    let began = Instant::now();
+    let client = || {
+        let mut longest = Duration::ZERO;
+        while a.requests().len() < 2 && began.elapsed() < Duration::from_secs(15) {
+            let sent = Instant::now();
+            let response = daemon.send(&chat(MODEL, true));
+            assert_eq!(response.status(), 200, "{}", response.text());
+            longest = longest.max(sent.elapsed());
+        }
+        longest
+    };
+    let longest = std::thread::scope(|scope| {
+        let clients = [(); 3].map(|()| scope.spawn(client));
+        clients.into_iter().map(|client| client.join().expect("a client fell")).max()
+    });
+    println!("longest: {longest:?}");
+    assert!(a.requests().len() >= 2, "there was a trial");
+    // A trial may take ten seconds until another one is made.
+    assert!(longest < Some(Duration::from_secs(7)), "{longest:?}");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use domain::context;
-use domain::dispatch::Outcome;
 use domain::refusal::Refusal;
 use domain::route::Leg;
 use domain::upstream::UpstreamKind;
@@ -44,10 +43,11 @@ impl Job {
         if !leg.score.load.is_zero() {
             self.waits.set(Waits::Loads(slot.began() + leg.score.wait + leg.score.load));
         }
-        let prepared = self.prepare(leg).inspect_err(|_| slot.note(Outcome::Rejected))?;
+        let prepared = self.prepare(leg)?;
         let Some(upstream) = snapshot.config.upstream(&slot.grant().leg.target.upstream) else {
             return Err(self.unknown().into());
         };
+        slot.sends();
         let mut hedge = Hedge::of(&slot);
         let called: Result<Result<Reply, CallError>, Won> = tokio::select! {
             biased;

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use domain::dispatch::Outcome;
 use domain::surface::Dialect;
 use hyper::header::HeaderMap;
 use tokio::time::Instant;
@@ -79,16 +78,13 @@ impl Hedge {
 impl Job {
     /// Sends the second copy, if there is an idle place.
     fn second_copy(&self, first: &Slot) -> Hedge {
-        let Some(mut slot) = self.gateway.dispatcher.hedge(&self.entry, first, &self.snapshot) else {
+        let Some(slot) = self.gateway.dispatcher.hedge(&self.entry, first, &self.snapshot) else {
             return Hedge::Over;
         };
         let leg = &slot.grant().leg;
         debug!(request.id = %self.request_id, upstream = %leg.target.upstream, "late: a second copy is sent");
         self.copied.replace(Some(leg.target.clone()));
-        let Ok(prepared) = self.prepare(leg) else {
-            slot.note(Outcome::Rejected);
-            return Hedge::Over;
-        };
+        let Ok(prepared) = self.prepare(leg) else { return Hedge::Over };
         self.settlement.attempt();
         let transcoder = self.ask.stream.then(|| Transcoder::new(&self.ask, leg.far, self.context.clone()));
         let sent = (prepared, self.headers(leg));
@@ -115,6 +111,7 @@ async fn copy(
 ) -> Option<Won> {
     let upstream = snapshot.config.upstream(&slot.grant().leg.target.upstream)?;
     let at = gateway.metrics.at_upstream(&upstream.name);
+    slot.sends();
     let mut is_gone = slot.gone();
     let shown = async {
         let mut reply = gateway.clients.call(upstream, || prepared.outbound(headers.clone())).await?;

@@ -25,27 +25,26 @@ pub(super) struct Pressers {
 }
 
 impl Pressers {
-    /// What the cards of each upstream mean for it.
+    /// What the cards of each upstream mean for it: nothing, where nobody tells of them any more.
     pub(super) fn look<'s>(&mut self, live: &Live, snapshot: &'s Snapshot) -> Vec<(&'s str, Press)> {
         let nodes = live.nodes();
-        let on_nodes: Vec<(&'s Upstream, &Node)> = snapshot
-            .config
-            .upstreams
-            .iter()
-            .filter_map(|upstream| Some((upstream, node_of(&nodes, &snapshot.config, upstream)?)))
-            .collect();
+        let upstreams = snapshot.config.upstreams.iter();
+        let on_nodes: Vec<(&'s Upstream, Option<&Node>)> =
+            upstreams.map(|upstream| (upstream, node_of(&nodes, &snapshot.config, upstream))).collect();
         self.look_for_owners(&on_nodes);
-        on_nodes.into_iter().map(|(upstream, node)| (upstream.name.as_str(), self.press(upstream, node))).collect()
+        let press = |upstream, node: Option<&Node>| node.map(|node| self.press(upstream, node)).unwrap_or_default();
+        on_nodes.into_iter().map(|(upstream, node)| (upstream.name.as_str(), press(upstream, node))).collect()
     }
 
-    fn look_for_owners(&mut self, on_nodes: &[(&Upstream, &Node)]) {
-        let here = || on_nodes.iter().filter(|(_, node)| node.origin == Origin::Here);
+    fn look_for_owners(&mut self, on_nodes: &[(&Upstream, Option<&Node>)]) {
+        let is_here = |node: &&Node| node.origin == Origin::Here;
+        let here = || on_nodes.iter().filter_map(|(upstream, node)| Some((*upstream, node.filter(is_here)?)));
         let Some((_, node)) = here().next() else { return };
         let cards = &node.telemetry.gpus.cards;
         // With one card there is nothing to find out.
         if cards.len() > 1 && self.looked.is_none_or(|at| at.elapsed() >= OWNERS_EVERY) {
             self.looked = Some(Instant::now());
-            self.owners.look(cards, here().map(|(upstream, _)| *upstream));
+            self.owners.look(cards, here().map(|(upstream, _)| upstream));
         }
     }
 

@@ -66,12 +66,12 @@ impl Question {
     }
 
     /// Whether the answer shows that the server is well. llama.cpp answers between two pieces of work, which may take
-    /// long without any harm, and tells of its health at once elsewhere.
+    /// long without any harm, and the metrics of a busy engine may be slow to gather: these tell of their health at once
+    /// elsewhere.
     pub(crate) const fn is_sign_of_life(self) -> bool {
         match self {
             Self::Ollama | Self::LlamaSwap | Self::LmStudio | Self::LmStudioV0 => true,
-            Self::Metrics(engine) => matches!(engine, Engine::Sglang | Engine::Vllm),
-            Self::Engine | Self::Slots => false,
+            Self::Engine | Self::Slots | Self::Metrics(_) => false,
         }
     }
 
@@ -169,6 +169,10 @@ impl Clients {
 
 fn untold(upstream: &Upstream, fault: Fault) -> Untold {
     match fault {
+        // Too early, or too often.
+        fault @ Fault::Status { status: 408 | 425 | 429, .. } => {
+            Untold::NotNow(Box::new(CallError::new(upstream, fault)))
+        }
         Fault::Status { status: 400..=499 | 501, .. } | Fault::NotAnAnswer(_) | Fault::Reported(_) => Untold::Never,
         fault @ (Fault::Status { .. } | Fault::Connect(_) | Fault::Timeout { .. } | Fault::Broken(_)) => {
             Untold::NotNow(Box::new(CallError::new(upstream, fault)))

@@ -125,11 +125,12 @@ fn cards_of_other_machines_are_read_from_their_exporters() {
     exporter.tell("/metrics", &dcgm(10, HEAT));
     exporter.tell("/smi", smi);
     let metrics = |path: &str| format!("key = \"k-secret\"\ngpu_metrics = \"{}{path}\"", exporter.url());
-    let daemon = Setup::new()
+    let setup = Setup::new()
         .upstream("far", "openai", &server.url(), &metrics(""))
         .upstream("windows", "openai", &server.url(), &metrics("/smi"))
         .upstream("wrong", "openai", &server.url(), &metrics("/health"))
-        .start();
+        .upstream("rack", "openai", "http://192.0.2.1:9", &metrics(""));
+    let daemon = setup.clone().start();
     eventually("heat over there", || site(&daemon, "far")["throttled"] == true);
     let told = site(&daemon, "far");
     assert_eq!(
@@ -146,6 +147,11 @@ fn cards_of_other_machines_are_read_from_their_exporters() {
         let told = site(&daemon, "far");
         told["throttled"] == false && told["pressure_percent"].as_u64() > Some(50)
     });
+    eventually("on the same machine", || site(&daemon, "rack")["pressure_percent"].as_u64() > Some(50));
+    daemon.write_config(&setup.text().replace("gpu_metrics", "# gpu_metrics"));
+    eventually("who is not asked any more presses nobody", || site(&daemon, "rack")["pressure_percent"] == 0);
+    daemon.write_config(&setup.text());
+    eventually("it is asked again", || site(&daemon, "far")["pressure_percent"].as_u64() > Some(50));
     let shown: Vec<_> = exporter.all_requests();
     assert!(shown.iter().all(|record| record.request.header("authorization").is_none()), "the key is the server's");
     drop(exporter);

@@ -286,7 +286,7 @@ impl Places {
     }
 
     /// Forgets models that are no longer offered, as far as nothing runs there, and upstreams that are gone.
-    pub fn retain(&mut self, is_offered: impl Fn(&Target) -> bool, is_upstream: impl Fn(&str) -> bool) {
+    pub(crate) fn retain(&mut self, is_offered: impl Fn(&Target) -> bool, is_upstream: impl Fn(&str) -> bool) {
         self.places.retain(|target, place| !place.running.is_empty() || is_offered(target));
         self.sites.retain(|name, _| is_upstream(name));
     }

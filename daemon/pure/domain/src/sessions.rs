@@ -104,6 +104,12 @@ impl Sessions {
         }
     }
 
+    /// Forgets places that are no longer there. Clients may name any model of an upstream that does not tell its own.
+    pub fn retain(&mut self, is_there: impl Fn(&Target) -> bool) {
+        self.caches.retain(|target, _| is_there(target));
+        self.warm.retain(|_, warm| self.caches.contains_key(&warm.target));
+    }
+
     /// A place has lost its cache: it was restarted, or its model was thrown out of memory.
     pub fn forget(&mut self, target: &Target) {
         self.caches.remove(target);

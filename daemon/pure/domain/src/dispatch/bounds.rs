@@ -14,12 +14,12 @@ const TRUSTED_ANSWERS: u64 = 3;
 const RETRY_AFTER_FAILURES: Duration = Duration::from_secs(1);
 
 impl Dispatch {
-    /// How long a request may wait in all, from when it came.
+    /// How long a request may still wait.
     #[must_use]
-    pub fn patience(&self, ticket: u64, house: House<'_>) -> Duration {
+    pub fn patience(&self, ticket: u64, house: House<'_>, now: Moment) -> Duration {
         let Some(ticket) = self.waiting.iter().find(|waiting| waiting.id == ticket) else { return Duration::ZERO };
-        let most = house.config.endpoint.queue_wait + ticket.wake;
-        ticket.entry.until.map_or(most, |until| most.min(until.since(ticket.entry.since)))
+        let most = house.config.endpoint.queue_wait + ticket.score.wake;
+        ticket.entry.until.map_or(most, |until| most.min(until.since(now)))
     }
 
     pub(super) fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {

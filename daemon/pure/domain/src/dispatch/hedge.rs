@@ -56,10 +56,13 @@ impl Dispatch {
         let is_ready = score.first_token() == score.prefill;
         let site = self.places.site(&target.upstream);
         let is_cool = site.is_none_or(|site| site.pressure < PRESSED_PERCENT && !site.throttled);
+        if !((is_same_model || is_by_time) && is_free && is_ready && is_cool) {
+            return false;
+        }
+        // Only now, since it means to look at all places, and at all that wait.
         let mut neighbours = self.places.iter().filter(|(other, _)| other.upstream == target.upstream);
         let is_idle = neighbours.all(|(_, place)| place.taken() == 0);
-        let is_wanted = self.waiting.iter().any(|ticket| ticket.targets.contains(target));
-        (is_same_model || is_by_time) && is_free && is_ready && is_cool && is_idle && !is_wanted
+        is_idle && !self.waiting.iter().any(|ticket| ticket.targets.contains(target))
     }
 }
 

@@ -166,8 +166,8 @@ impl Dispatch {
         self.check_bounds(&route, house)?;
         self.last_id += 1;
         let start = self.shares.start(&entry.client, tokens(&entry));
-        let ticket = Ticket::new(self.last_id, entry, start, &route);
-        account(&mut self.places, &ticket, true);
+        let mut ticket = Ticket::new(self.last_id, entry, start, &route);
+        count(&mut self.places, &mut ticket);
         self.waiting.push(ticket);
         Ok(Entered::Wait(self.last_id))
     }
@@ -176,7 +176,7 @@ impl Dispatch {
     pub fn leave(&mut self, ticket: u64) {
         if let Some(position) = self.waiting.iter().position(|waiting| waiting.id == ticket) {
             let ticket = self.waiting.remove(position);
-            account(&mut self.places, &ticket, false);
+            uncount(&mut self.places, &ticket);
         }
     }
 
@@ -187,7 +187,7 @@ impl Dispatch {
         let ahead = self.waiting.iter().filter(|other| other.order() < waiting.order()).count();
         let passed = now.since(waiting.chosen);
         let left = |span: Duration| (!span.is_zero()).then(|| span.saturating_sub(passed));
-        Some(Turn { ahead, wakes_in: left(waiting.wake), loads_in: left(waiting.load) })
+        Some(Turn { ahead, wakes_in: left(waiting.score.wake), loads_in: left(waiting.score.load) })
     }
 
     /// Requests that wait.
@@ -290,11 +290,19 @@ impl Dispatch {
     }
 }
 
-/// Adds a ticket's predicted work to the place that it waits for, or takes it away.
-fn account(places: &mut Places, ticket: &Ticket, comes: bool) {
+/// Adds a ticket's work to the place that it waits for, as it is predicted now.
+fn count(places: &mut Places, ticket: &mut Ticket) {
+    let Some(place) = ticket.targets.first().and_then(|target| places.known_mut(target)) else { return };
+    ticket.score = ticket.score.at_pace(&ticket.entry.wish, &place.pace);
+    let Some(work) = place.waiting.get_mut(ticket.entry.lane as usize) else { return };
+    *work = work.saturating_add(ticket.score.work());
+}
+
+/// Takes a ticket's work away from the place for which it waited.
+fn uncount(places: &mut Places, ticket: &Ticket) {
     let Some(place) = ticket.targets.first().and_then(|target| places.known_mut(target)) else { return };
     let Some(work) = place.waiting.get_mut(ticket.entry.lane as usize) else { return };
-    *work = if comes { work.saturating_add(ticket.work) } else { work.saturating_sub(ticket.work) };
+    *work = work.saturating_sub(ticket.score.work());
 }
 
 /// What a request counts among those of its client, in tokens: its prompt, and an answer of usual length at most.

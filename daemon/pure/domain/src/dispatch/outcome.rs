@@ -24,6 +24,8 @@ pub enum Outcome {
     },
     /// Before anything was told: the client left.
     Left,
+    /// Before anything was sent.
+    Unsent,
 }
 
 impl Dispatch {
@@ -70,6 +72,10 @@ impl Dispatch {
                 self.places.site_mut(&target.upstream).health.answered();
             }
             Outcome::Failed { symptom, cause } => self.ill(target, symptom, &cause, now),
+            Outcome::Unsent => {
+                place.health.abandoned();
+                self.places.site_mut(&target.upstream).health.abandoned();
+            }
             Outcome::Left => {
                 place.health.abandoned();
                 let others = place.told.others.running.max(u32::from(was_pressed && !place.told.is_counted()));
@@ -123,6 +129,12 @@ impl Dispatch {
         // A server that tells what is in memory does so more often than it lists its models.
         let resident = if place.told.memory { place.resident } else { resident };
         self.resides(target, resident);
+    }
+
+    /// Forgets models that are no longer offered, as far as nothing runs there, and upstreams that are gone.
+    pub fn retain(&mut self, is_offered: impl Fn(&Target) -> bool, is_upstream: impl Fn(&str) -> bool) {
+        self.places.retain(is_offered, is_upstream);
+        self.sessions.retain(|target| self.places.place(target).is_some());
     }
 
     /// Whether a model is in memory. One that was thrown out has lost what it had read.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::swap::Wanted;
 use super::ticket::Ticket;
-use super::{Dispatch, Grant, House, Woken, account, ticket};
+use super::{Dispatch, Grant, House, Woken, count, ticket};
 use crate::catalogue::Target;
 use crate::lane::Lane;
 use crate::moment::Moment;
@@ -42,8 +42,8 @@ impl Dispatch {
                 if let Some(result) = self.decide(position, &wanted, house, now) {
                     woken.push(Woken { ticket: id, result });
                 }
-            } else {
-                account(&mut self.places, &self.waiting[position], true);
+            } else if let Some(ticket) = self.waiting.get_mut(position) {
+                count(&mut self.places, ticket);
             }
         }
         woken
@@ -127,7 +127,7 @@ impl Dispatch {
                 }
                 let ticket = self.waiting.get_mut(position)?;
                 ticket.renew(&route, now);
-                account(&mut self.places, ticket, true);
+                count(&mut self.places, ticket);
                 None
             }
             (Err(refusal), _) => {

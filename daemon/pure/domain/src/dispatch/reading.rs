@@ -26,8 +26,16 @@ impl Dispatch {
         self.places.site_mut(upstream).engine = Some(engine);
         let targets = self.targets_of(upstream);
         let mut others: u32 = 0;
+        // Loads and models may both be many.
+        let by_model: HashMap<&str, &Target> = targets.iter().map(|target| (target.model.as_str(), target)).collect();
+        let is_only = reading.loads.len() == 1;
         for load in &reading.loads {
-            let own: Vec<&Target> = targets.iter().filter(|target| is_for(load, &reading.loads, target)).collect();
+            // A server may serve a model under further names, as vLLM does with adapters: these share the load of the
+            // only model that it tells of.
+            let own: Vec<&Target> = match load.model.as_deref().filter(|_| !is_only) {
+                Some(model) => by_model.get(model).copied().into_iter().collect(),
+                None => targets.iter().collect(),
+            };
             others = others.saturating_add(note_load(&mut self.places, load, &own, asked).running);
         }
         if let Some(models) = &reading.models {
@@ -39,7 +47,6 @@ impl Dispatch {
     }
 
     fn note_models(&mut self, targets: &[Target], models: &[ModelState], now: Moment) {
-        // Both may be thousands.
         let models: HashMap<&str, &ModelState> = models.iter().map(|state| (state.model.as_str(), state)).collect();
         for target in targets {
             let told = models.get(target.model.as_str());
@@ -60,12 +67,6 @@ impl Dispatch {
         let targets = self.places.iter().map(|(target, _)| target).filter(|target| target.upstream == upstream);
         targets.cloned().collect()
     }
-}
-
-/// Whether a load is that of a place. A server may serve a model under further names, as vLLM does with adapters: these
-/// share the load of the only model that it tells of.
-fn is_for(load: &Load, all: &[Load], target: &Target) -> bool {
-    load.model.as_ref().is_none_or(|model| *model == target.model) || all.len() == 1
 }
 
 /// Gives what of the load is not ours.

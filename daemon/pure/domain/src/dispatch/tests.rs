@@ -339,3 +339,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_nobody_offers_are_forgotten_in_all_places() {
+    let mut tower = Tower::new(&[("a", 2)]);
+    let prefix = vec![crate::route::Mark { hash: 7, tokens: 100 }];
+    let entry = tower.entry("m", Lane::Normal, "c");
+    let wish = Arc::new(Wish { prefix: prefix.clone(), ..(*entry.wish).clone() });
+    let Ok(Entered::Go(grant)) = tower.enter(Entry { wish, ..entry }) else { panic!("it waits") };
+    let known = |tower: &Tower| tower.dispatch.sessions.last(&prefix, tower.now).is_some();
+    tower.dispatch.retain(|_| false, |_| true);
+    assert!(known(&tower), "it runs there");
+    tower.end(&grant);
+    tower.dispatch.retain(|target| target.model == "m", |_| true);
+    assert!(known(&tower) && tower.dispatch.places.place(&target("a", "n")).is_none());
+    tower.dispatch.retain(|_| false, |_| true);
+    assert!(!known(&tower) && tower.dispatch.places.place(&target("a", "m")).is_none());
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Entry;
 use crate::catalogue::Target;
 use crate::moment::Moment;
-use crate::route::{Route, Strategy};
+use crate::route::{Route, Score, Strategy};
 
 /// A decision older than this is made again, whether or not a place has room: health and loads have changed.
 pub(super) const STALE_AFTER: Duration = Duration::from_millis(500);
@@ -21,12 +21,8 @@ pub(super) struct Ticket {
     pub(super) targets: Vec<Target>,
     /// It goes to the best of them only.
     pub(super) is_choosy: bool,
-    /// Its predicted work at the best of them.
-    pub(super) work: Duration,
-    /// Time until its machine is awake, if it sleeps.
-    pub(super) wake: Duration,
-    /// Time to load its model there, if that must be.
-    pub(super) load: Duration,
+    /// What is predicted for the best of them.
+    pub(super) score: Score,
     /// When that was decided.
     pub(super) chosen: Moment,
 }
@@ -38,17 +34,8 @@ pub(super) type Order = (u8, u64, u64);
 impl Ticket {
     pub(super) fn new(id: u64, entry: Entry, start: u64, route: &Route) -> Self {
         let chosen = entry.since;
-        let mut ticket = Self {
-            id,
-            entry,
-            start,
-            targets: Vec::new(),
-            is_choosy: false,
-            work: Duration::ZERO,
-            wake: Duration::ZERO,
-            load: Duration::ZERO,
-            chosen,
-        };
+        let mut ticket =
+            Self { id, entry, start, targets: Vec::new(), is_choosy: false, score: Score::default(), chosen };
         ticket.renew(route, chosen);
         ticket
     }
@@ -57,10 +44,8 @@ impl Ticket {
         self.targets = route.legs.iter().map(|leg| leg.target.clone()).collect();
         self.chosen = now;
         let Some(first) = route.legs.first() else { return };
-        let score = &first.score;
+        self.score = first.score;
         self.is_choosy = first.is_bound || matches!(first.strategy, Strategy::Auto | Strategy::Fastest);
-        self.work = score.load + score.prefill + score.decode;
-        (self.wake, self.load) = (score.wake, score.load);
     }
 
     /// The places that it takes as soon as they have room: the best only, where the wait for it is part of the choice.

@@ -36,6 +36,8 @@ pub struct Told {
 const ARRIVES_WITHIN: Duration = Duration::from_millis(500);
 /// A server may still count a request this long after its end: it has to notice that its client has left.
 const LEAVES_WITHIN: Duration = Duration::from_secs(1);
+/// Most requests of others that are reckoned with one by one: a server may tell of any number.
+const ALIKE_MAX: u32 = 1_024;
 /// Most ends that are kept: more within [`LEAVES_WITHIN`] are requests too small to count.
 const ENDS_MAX: usize = 64;
 
@@ -133,7 +135,9 @@ impl Place {
             return Duration::ZERO;
         }
         let ours = self.running.iter().map(|running| running.left(now));
-        let theirs = (others.running as usize).saturating_sub(self.abandoned.taken());
+        // All of theirs are alike, and no more than the slots count.
+        let alike = self.slots.unwrap_or(ALIKE_MAX).clamp(1, ALIKE_MAX) as usize;
+        let theirs = (others.running as usize).saturating_sub(self.abandoned.taken()).min(alike);
         let theirs = std::iter::repeat_n(self.usual_rest(), theirs).chain(self.abandoned.left_for(now));
         let mut left: Vec<Duration> = ours.chain(theirs).collect();
         left.sort_unstable();
@@ -220,6 +224,7 @@ mod tests {
         let [free, full, queued, longer] = [wait(0, 0), wait(1, 0), wait(1, 2), wait(1, 9)];
         assert!(free == 0 && full > 0 && queued > full && longer > queued, "{free} {full} {queued} {longer}");
         assert!(place(None, 0, Others { running: 3, waiting: 1 }).owed(at(0)) > Duration::ZERO);
+        assert_eq!(wait(10_000, 2), wait(2, 2), "no more than its slots count");
     }
 
     #[test]

@@ -72,6 +72,24 @@ impl Score {
         self.first_token() + self.decode
     }
 
+    /// To load the model, read the prompt and generate the answer.
+    #[must_use]
+    pub fn work(&self) -> Duration {
+        self.load + self.prefill + self.decode
+    }
+
+    /// The same with the speed that is known of the place now. Whoever waits there was scored when it came, perhaps
+    /// before anything was known.
+    pub(crate) fn at_pace(self, wish: &Wish, pace: &Pace) -> Self {
+        if pace.answers < KNOWN_ANSWERS {
+            return self;
+        }
+        let slow = f64::from(self.slow_percent) / 100.0;
+        let unread = wish.prompt_tokens.saturating_sub(self.warm_tokens);
+        let decode = pace.decode(output_tokens(wish, pace)).mul_f64(slow);
+        Self { prefill: pace.prefill(unread).mul_f64(slow), decode, ..self }
+    }
+
     /// Time with money, and with the privacy of the house and a machine's sleep, counted as time; half of the time of
     /// generating.
     fn worth(&self, is_local: bool) -> Duration {

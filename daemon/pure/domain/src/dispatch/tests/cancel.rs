@@ -126,3 +126,17 @@ fn what_ended_while_it_was_asked_is_no_evidence() {
     assert_eq!(seen(&mut tower, 2), None);
     rejected(&mut tower, &other);
 }
+
+#[test]
+fn what_was_never_sent_takes_no_slot_and_tells_nothing() {
+    let mut tower = Tower::new(&[("a", 1)]);
+    tower.dispatch.places.site_mut("a").ignores_cancel = true;
+    tower.dispatch.places.site_mut("a").health.failed(tower.now, Symptom::Unreachable, "gone");
+    tower.pass(3_600);
+    let grant = tower.go("m");
+    tower.dispatch.ended(&grant, Outcome::Unsent, tower.now);
+    let place = tower.dispatch.places.place(&target("a", "m")).unwrap();
+    assert_eq!((tower.dispatch.running(), place.taken(), place.abandoned.is_open()), (0, 0, false));
+    let states = [&tower.dispatch.places.site("a").unwrap().health, &place.health].map(|health| health.state());
+    assert_eq!(states, [State::Offline, State::Unknown]);
+}

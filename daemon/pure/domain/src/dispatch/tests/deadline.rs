@@ -46,12 +46,44 @@ fn a_guess_sends_nobody_away() {
 }
 
 #[test]
+fn what_was_predicted_before_the_first_answers_sends_nobody_away() {
+    let mut tower = Tower::new(&[("a", 4)]);
+    let mut running: Vec<Grant> = (0..4).map(|_| tower.go("m")).collect();
+    // Nothing is known of the place: a hundred answers of usual length are believed to take minutes.
+    for _ in 0..100 {
+        tower.wait("m", Lane::Bulk, "c");
+    }
+    let wait = |tower: &Tower| tower.dispatch.places.place(&target("a", "m")).unwrap().ahead(Lane::Bulk);
+    assert!(wait(&tower) > Duration::from_secs(400));
+    tower.now = tower.now + Duration::from_millis(200);
+    let measured = Measured {
+        output_tokens: 10,
+        first_token: Some(Duration::from_millis(100)),
+        total: Duration::from_millis(200),
+        ..Measured::default()
+    };
+    for _ in 0..3 {
+        let woken = {
+            tower.dispatch.ended(&running.remove(0), Outcome::Answered(measured), tower.now);
+            tower.wake()
+        };
+        assert_eq!(woken.len(), 1);
+    }
+    assert!(wait(&tower) < Duration::from_secs(40), "{:?}", wait(&tower));
+    let entry = tower.entry("m", Lane::Bulk, "c");
+    assert!(matches!(tower.enter(entry), Ok(Entered::Wait(_))));
+    // Whoever leaves takes no more along than was counted.
+    (1..=tower.dispatch.last_id).for_each(|ticket| tower.dispatch.leave(ticket));
+    assert_eq!(wait(&tower), Duration::ZERO);
+}
+
+#[test]
 fn one_that_waits_is_sent_away_when_it_becomes_certain() {
     let mut tower = slow();
     let running = tower.go("m");
     let Ok(Entered::Wait(ticket)) = tower.enter(hurried(&tower, 110)) else { panic!("it goes") };
     let house = House { config: &tower.config, catalogue: &tower.catalogue };
-    assert_eq!(tower.dispatch.patience(ticket, house), Duration::from_secs(110));
+    assert_eq!(tower.dispatch.patience(ticket, house, tower.now), Duration::from_secs(110));
     tower.pass(60);
     assert!(tower.wake().is_empty());
     // The one before it takes much longer than predicted: another one like it is put there.
@@ -65,6 +97,17 @@ fn one_that_waits_is_sent_away_when_it_becomes_certain() {
     assert_eq!(woken[0].ticket, ticket);
     assert!(matches!(woken[0].result, Err(Refusal::Late { timeout_s: 110, .. })), "{woken:?}");
     assert_eq!(tower.dispatch.waiting(), 0);
+}
+
+#[test]
+fn what_earlier_attempts_took_is_not_waited_for_again() {
+    let mut tower = slow();
+    tower.go("m");
+    let entry = Entry { attempt: Attempt::AfterFailure, ..hurried(&tower, 500) };
+    tower.pass(300);
+    let Ok(Entered::Wait(ticket)) = tower.enter(entry) else { panic!("it goes") };
+    let house = House { config: &tower.config, catalogue: &tower.catalogue };
+    assert_eq!(tower.dispatch.patience(ticket, house, tower.now), Duration::from_secs(200));
 }
 
 #[test]

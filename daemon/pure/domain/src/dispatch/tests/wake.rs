@@ -27,7 +27,11 @@ fn a_sleeping_machine_is_woken_when_nobody_else_can_serve() {
     let turn = tower.dispatch.turn(ticket, tower.now).unwrap();
     assert_eq!((turn.ahead, turn.wakes_in), (0, Some(Duration::from_secs(30))));
     let house = House { config: &tower.config, catalogue: &tower.catalogue };
-    assert_eq!(tower.dispatch.patience(ticket, house), Duration::from_secs(60), "it may wait longer than in a queue");
+    assert_eq!(
+        tower.dispatch.patience(ticket, house, tower.now),
+        Duration::from_secs(60),
+        "it may wait longer than in a queue"
+    );
     assert_eq!((calls(&mut tower), calls(&mut tower)), (vec!["far".to_owned()], vec![]));
     tower.pass(12);
     assert!(tower.wake().is_empty(), "not even for a trial: it sleeps");
