@@ -6,9 +6,18 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
+/// The parts of the style, in the order in which a browser reads them: later ones go before earlier ones.
+const STYLE_SHEETS: &str = concat!(
+    include_str!("../assets/style/base.css"),
+    include_str!("../assets/style/verdict.css"),
+    include_str!("../assets/style/upstreams.css"),
+    include_str!("../assets/style/cards.css"),
+    include_str!("../assets/style/models.css"),
+);
+
 /// The style of all pages.
 pub(crate) static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_str!("../assets/style.css")));
+    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", STYLE_SHEETS));
 
 /// The sign in the browser's tab.
 pub(crate) static ICON: LazyLock<Asset> =
