@@ -30,16 +30,7 @@ struct Told {
 pub(super) async fn run(args: &DaemonArgs, model: Option<String>, prompt: Vec<String>) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
     let prompt = if prompt.is_empty() { read_prompt()? } else { prompt.join(" ") };
-    let model = match model {
-        Some(model) => model,
-        None => match models::first_real(&daemon).await? {
-            Some(model) => model,
-            None => {
-                println!("there is no model to ask; `airlane status` says which upstreams were tried");
-                return Ok(Done::NothingThere);
-            }
-        },
-    };
+    let Some(model) = models::named_or_first(&daemon, model).await? else { return Ok(Done::NothingThere) };
     let body = json!({"model": model, "stream": true, "stream_options": {"include_usage": true},
         "messages": [{"role": "user", "content": prompt}]});
     let began = Instant::now();

@@ -28,15 +28,8 @@ pub(super) async fn run(args: &DaemonArgs, question: QuestionArgs) -> anyhow::Re
     let body = match &question.file {
         Some(file) => read(file, question.model)?,
         None => {
-            let model = match question.model {
-                Some(model) => model,
-                None => match models::first_real(&daemon).await? {
-                    Some(model) => model,
-                    None => {
-                        println!("there is no model to ask; `airlane status` says which upstreams were tried");
-                        return Ok(Done::NothingThere);
-                    }
-                },
+            let Some(model) = models::named_or_first(&daemon, question.model).await? else {
+                return Ok(Done::NothingThere);
             };
             let prompt = question.prompt.join(" ");
             Bytes::from(body(surface, &model, if prompt.is_empty() { PROMPT } else { &prompt }).to_string())

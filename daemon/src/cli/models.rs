@@ -36,10 +36,17 @@ pub(super) async fn run(args: &DaemonArgs) -> anyhow::Result<Done> {
     Ok(Done::Yes)
 }
 
-/// The first model that is not the loopback's.
-pub(super) async fn first_real(daemon: &Daemon) -> anyhow::Result<Option<String>> {
+/// The model that is named, or else the first that is not the loopback's; where there is none, says so.
+pub(super) async fn named_or_first(daemon: &Daemon, named: Option<String>) -> anyhow::Result<Option<String>> {
+    if named.is_some() {
+        return Ok(named);
+    }
     let real = |model: &Model| model.upstream.as_deref() != Some("loopback");
-    Ok(list(daemon).await?.into_iter().find(real).map(|model| model.id))
+    let first = list(daemon).await?.into_iter().find(real).map(|model| model.id);
+    if first.is_none() {
+        println!("there is no model to ask; `airlane status` says which upstreams were tried");
+    }
+    Ok(first)
 }
 
 /// The catalogue of the running airlane.
