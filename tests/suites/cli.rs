@@ -143,6 +143,16 @@ fn chat_fails_with_the_reason() {
 }
 
 #[test]
+fn without_a_model_nothing_is_asked() {
+    let daemon = Setup::new().start();
+    for command in ["chat", "explain"] {
+        let (code, out, err) = airlane(&[command, "--url", &daemon.url(), "Hello"]);
+        assert_eq!(code, Some(3), "{command}: {out}{err}");
+        assert!(out.contains("no model to ask; `airlane status`"), "{command}: {out}{err}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
