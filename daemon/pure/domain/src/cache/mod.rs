@@ -3,6 +3,7 @@
 //! An [`Entry`] holds what an upstream said, whole and in its own dialect; a replay goes the same way as a live answer. It
 //! is found by its [`Key`]: whose it is, and a digest of everything that changes the answer.
 
+mod directives;
 mod purge;
 mod settings;
 mod stats;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use crate::catalogue::Target;
 use crate::surface::Surface;
 
+pub use directives::Directives;
 pub use purge::Purge;
 pub use settings::{Chat, Rules, Scope, Settings, Store};
 pub use stats::{Place, Stats};
@@ -101,7 +103,7 @@ const CLOCK_SKEW_MS: u64 = 60_000;
 mod tests {
     use super::*;
 
-    fn entry(kept_ms: u64, ttl_s: u64) -> Entry {
+    pub(super) fn entry(kept_ms: u64, ttl_s: u64) -> Entry {
         Entry {
             surface: Surface::OpenaiChat,
             body: Bytes::from_static(b"{}"),
