@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Key};
-
 /// Names entries: every condition that is given must hold. Without any, nothing is named: everything is named by `all`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -55,27 +53,11 @@ impl Purge {
     pub fn older_than(&self) -> Option<Duration> {
         self.older_than_s.map(Duration::from_secs)
     }
-
-    /// Whether it names this entry.
-    #[must_use]
-    pub fn names(&self, key: &Key, entry: &Entry, now_ms: u64) -> bool {
-        let is_model = |model: &String| **model == *entry.model || **model == *entry.target.model;
-        let is_entry = |name: &String| key.name().starts_with(&name.to_ascii_lowercase());
-        self.tenant.as_ref().is_none_or(|tenant| **tenant == *entry.tenant)
-            && self.model.as_ref().is_none_or(is_model)
-            && self.older_than().is_none_or(|age| entry.age(now_ms) > age)
-            && self.prefix.as_ref().is_none_or(|prefix| entry.head.starts_with(&**prefix))
-            && self.entry.as_ref().is_none_or(is_entry)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::catalogue::Target;
-    use crate::surface::Surface;
 
     #[test]
     fn what_names_nothing_is_refused() {
@@ -89,39 +71,5 @@ mod tests {
             assert_eq!(named(Purge { entry: Some(entry.into()), ..Purge::default() }), want, "{entry}");
         }
         assert!(!named(Purge { prefix: Some(String::new()), ..Purge::default() }));
-    }
-
-    #[test]
-    fn an_entry_is_named_by_all_conditions_together() {
-        let key = Key { scope: "house".into(), digest: [0xa7; 32] };
-        let entry = Entry {
-            surface: Surface::OpenaiChat,
-            body: Bytes::new(),
-            target: Target::new("box", "qwen:7b"),
-            model: "fast".into(),
-            tenant: "10.0.0.7".into(),
-            head: "Dear Sir".into(),
-            kept_ms: 1_000,
-            ttl: Duration::from_secs(60),
-        };
-        let text = |text: &str| Some(text.to_owned());
-        let none = Purge::default;
-        for (purge, want) in [
-            (Purge { all: true, ..none() }, true),
-            (Purge { tenant: text("10.0.0.7"), ..none() }, true),
-            (Purge { tenant: text("10.0.0.70"), ..none() }, false),
-            (Purge { model: text("fast"), ..none() }, true),
-            (Purge { model: text("qwen:7b"), ..none() }, true),
-            (Purge { model: text("qwen"), ..none() }, false),
-            (Purge { older_than_s: Some(4), ..none() }, true),
-            (Purge { older_than_s: Some(5), ..none() }, false),
-            (Purge { prefix: text("Dear"), ..none() }, true),
-            (Purge { prefix: text("dear"), ..none() }, false),
-            (Purge { entry: text("A7a7a7a7"), ..none() }, true),
-            (Purge { entry: text("a7a7a7a8"), ..none() }, false),
-            (Purge { tenant: text("10.0.0.7"), model: text("slow"), ..none() }, false),
-        ] {
-            assert_eq!(purge.names(&key, &entry, 6_000), want, "{purge:?}");
-        }
     }
 }
