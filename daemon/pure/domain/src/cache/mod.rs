@@ -19,7 +19,7 @@ use crate::surface::Surface;
 
 pub use directives::Directives;
 pub use purge::Purge;
-pub use settings::{Chat, Rules, Scope, Settings, Store};
+pub use settings::{Chat, Rules, Scope};
 pub use stats::{Place, Stats};
 
 /// What finds an entry.
