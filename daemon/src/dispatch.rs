@@ -87,7 +87,7 @@ impl Dispatcher {
     ) -> Result<Slot, Refusal> {
         let house = house(&snapshot.config, &snapshot.catalogue);
         let (since, until) = (entry.since, entry.until);
-        let (ticket, patience, receiver) = {
+        let (ticket, mut patience, mut receiver) = {
             let mut state = self.lock();
             state.tell(snapshot, &self.live);
             match state.dispatch.enter(entry, house, self.now())? {
@@ -95,16 +95,22 @@ impl Dispatcher {
                 Entered::Wait(ticket) => {
                     let (sender, receiver) = oneshot::channel();
                     state.waiting.insert(ticket, sender);
-                    (ticket, state.dispatch.patience(ticket, house, self.now()), receiver)
+                    (ticket, state.dispatch.patience(ticket, self.now()), receiver)
                 }
             }
         };
         waits(ticket);
         let _waiting = Waiting::new(self, ticket);
-        match tokio::time::timeout(patience, receiver).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(self.busy(patience, since, until)),
+        let began = Instant::now();
+        while !patience.is_zero() {
+            match tokio::time::timeout(patience, &mut receiver).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => break,
+                // Its place may have turned out to need longer.
+                Err(_) => patience = self.with(|dispatch, now| dispatch.patience(ticket, now)),
+            }
         }
+        Err(self.busy(began.elapsed(), since, until))
     }
 
     /// Why one that waited for so long is not served.

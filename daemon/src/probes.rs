@@ -13,7 +13,7 @@ use domain::health::{Permission, Symptom};
 use domain::moment::Moment;
 use domain::places::seed;
 use domain::reading::Engine;
-use domain::upstream::{Upstream, UpstreamKind};
+use domain::upstream::Upstream;
 use futures_util::future::{join, join_all};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -129,7 +129,7 @@ impl Probes {
 
     fn is_due(&self, upstream: &Upstream) -> bool {
         // Clouds are not looked at: their health shows in the requests, and they count every call. Nodes report.
-        if !upstream.local || upstream.is_node || upstream.kind == UpstreamKind::Loopback {
+        if !upstream.is_shared() {
             return false;
         }
         if self.dispatcher.is_waking(&upstream.name) {

@@ -161,14 +161,24 @@ impl Job {
                     continue;
                 }
             };
-            self.entry.tried.push(slot.grant().leg.target.clone());
+            let leg = &slot.grant().leg;
+            let is_awaited = !leg.is_last_resort && !self.snapshot.config.endpoint.load_wait.is_zero();
+            self.entry.tried.push(leg.target.clone());
             match self.call(slot).await {
                 Ok(live) => {
                     self.waits.set(Waits::Unnamed);
                     self.settlement.phase = Phase::Prefill;
                     return Ok(live);
                 }
-                Err(ServeError::Call { error, .. }) => self.failed(*error)?,
+                Err(ServeError::Call { error, .. }) => {
+                    let is_loading = error.is_loading();
+                    self.failed(*error)?;
+                    if is_loading && is_awaited {
+                        // It has not begun, and is waited for where no other place can serve.
+                        self.entry.tried.pop();
+                        self.entry.attempt = Attempt::AfterLoss;
+                    }
+                }
                 Err(error) => {
                     self.entry.attempt = Attempt::AfterLoss;
                     self.failure = Some(error);
@@ -245,7 +255,10 @@ impl Job {
         let short = format!("{} ({})", error.upstream, error.kind());
         self.entry.attempt = if error.is_loss() { Attempt::AfterLoss } else { Attempt::AfterFailure };
         let error = ServeError::Call { error: Box::new(error), before: self.before.clone(), end: "" };
-        self.before.push(short);
+        // One that is waited for says the same again and again.
+        if self.before.last() != Some(&short) {
+            self.before.push(short);
+        }
         if may_retry {
             self.failure = Some(error);
             return Ok(());

@@ -41,6 +41,10 @@ impl Dispatch {
             running.first_token = now;
             running.is_read = true;
         }
+        // It need not be waited for any longer.
+        if place.health.warms_since().is_some() {
+            place.health.answered();
+        }
     }
 
     /// A call has ended. Those that wait may have their turn: [`Dispatch::wake`].

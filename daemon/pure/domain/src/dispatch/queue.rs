@@ -126,7 +126,7 @@ impl Dispatch {
                     return Some(Err(refusal));
                 }
                 let ticket = self.waiting.get_mut(position)?;
-                ticket.renew(&route, now);
+                ticket.renew(&route, house, now);
                 count(&mut self.places, ticket);
                 None
             }
