@@ -133,6 +133,11 @@ impl Dispatcher {
         state.dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
     }
 
+    /// Whether a place loads its model, and a request waits for that.
+    pub(crate) fn is_awaited(&self, target: &Target, snapshot: &Snapshot) -> bool {
+        self.with(|dispatch, now| dispatch.is_awaited(target, house(&snapshot.config, &snapshot.catalogue), now))
+    }
+
     /// What there is to say to one that waits.
     pub(crate) fn turn(&self, ticket: u64) -> Option<Turn> {
         self.lock().dispatch.turn(ticket, self.now())
@@ -299,7 +304,7 @@ impl Dispatcher {
     /// An upstream tells nothing of itself any more.
     pub(crate) fn untold(&self, upstream: &str) {
         self.lock().dispatch.unread(upstream);
-        self.metrics.others(upstream, 0);
+        self.metrics.others(upstream, None);
     }
 
     /// Calls that an upstream works on.

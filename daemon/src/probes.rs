@@ -71,7 +71,7 @@ impl Probes {
             tick.tick().await;
             let snapshot = self.live.now();
             self.dispatcher.see(&snapshot);
-            for (upstream, press) in self.pressers.look(&self.live, &snapshot) {
+            for (upstream, press) in self.pressers.look(&self.live, &snapshot).await {
                 self.dispatcher.pressed(upstream, press);
             }
             self.look(&snapshot).await;

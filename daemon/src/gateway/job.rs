@@ -161,9 +161,8 @@ impl Job {
                     continue;
                 }
             };
-            let leg = &slot.grant().leg;
-            let is_awaited = !leg.is_last_resort && !self.snapshot.config.endpoint.load_wait.is_zero();
-            self.entry.tried.push(leg.target.clone());
+            let target = slot.grant().leg.target.clone();
+            self.entry.tried.push(target.clone());
             match self.call(slot).await {
                 Ok(live) => {
                     self.waits.set(Waits::Unnamed);
@@ -171,10 +170,9 @@ impl Job {
                     return Ok(live);
                 }
                 Err(ServeError::Call { error, .. }) => {
-                    let is_loading = error.is_loading();
                     self.failed(*error)?;
-                    if is_loading && is_awaited {
-                        // It has not begun, and is waited for where no other place can serve.
+                    // It has not begun, and is waited for where no other place can serve.
+                    if self.gateway.dispatcher.is_awaited(&target, &self.snapshot) {
                         self.entry.tried.pop();
                         self.entry.attempt = Attempt::AfterLoss;
                     }

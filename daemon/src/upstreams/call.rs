@@ -4,8 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::dispatch::Outcome;
-use domain::health::Symptom;
 use domain::secret::Secret;
 use domain::upstream::{HOP, Upstream, UpstreamKind};
 use http_body_util::Full;
@@ -154,11 +152,6 @@ impl CallError {
     /// Whether the place went down with the request, or never had it: so it did no work that another attempt would add to.
     pub(crate) const fn is_loss(&self) -> bool {
         matches!(self.fault, Fault::Connect(_) | Fault::Broken(_))
-    }
-
-    /// Whether it only loads its model, and would answer later.
-    pub(crate) fn is_loading(&self) -> bool {
-        matches!(self.outcome(), Outcome::Failed { symptom: Symptom::Loading, .. })
     }
 
     /// What the failure is in the words of all dialects.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Attempt, Dispatch, Entry, House};
+use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::route::{Leg, Route};
@@ -20,6 +21,14 @@ impl Dispatch {
         let Some(ticket) = self.waiting.iter().find(|waiting| waiting.id == ticket) else { return Duration::ZERO };
         let most = ticket.gives_up.since(now);
         ticket.entry.until.map_or(most, |until| most.min(until.since(now)))
+    }
+
+    /// Whether a place has answered that it loads its model, and not for so long that nobody waits for it any more.
+    #[must_use]
+    pub fn is_awaited(&self, target: &Target, house: House<'_>, now: Moment) -> bool {
+        let of_model = self.places.place(target).and_then(|place| place.health.warms_since());
+        let since = of_model.or_else(|| self.places.site(&target.upstream)?.health.warms_since());
+        since.is_some_and(|since| now.since(since) < house.config.endpoint.load_wait)
     }
 
     pub(super) fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {

@@ -72,6 +72,20 @@ fn the_wait_for_it_is_none_in_the_queue_and_ends_at_its_limit() {
 }
 
 #[test]
+fn when_the_whole_server_has_loaded_its_models_have() {
+    let mut tower = Tower::new(&[("a", 4)]);
+    let first = tower.go("m");
+    tower.dispatch.ended(&first, loading(), tower.now);
+    // A look that finds it well from the start says nothing of its models.
+    tower.dispatch.probed("a", Ok(()), tower.now);
+    let ticket = tower.wait("m", Lane::Normal, "c");
+    tower.dispatch.probed("a", Err((Symptom::Loading, "Loading model".to_owned())), tower.now);
+    assert!(tower.wake().is_empty());
+    tower.dispatch.probed("a", Ok(()), tower.now);
+    assert_eq!(tower.wake()[0].ticket, ticket);
+}
+
+#[test]
 fn another_place_serves_meanwhile() {
     let mut tower = Tower::new(&[("a", 1), ("b", 1)]);
     tower.dispatch.probed("a", Err((Symptom::Loading, "Loading model".to_owned())), tower.now);
