@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::surface::Surface;
-use wire::exchange::{Ask, Step, Transcoder, answer};
+use wire::exchange::{Ask, Step, Transcoder, answer, may_be_kept, replay, replay_stream, whole_of_stream};
 use wire::failure::{ErrorBody, FailureKind};
 use wire::reply::ReplyContext;
 
@@ -24,6 +24,8 @@ pub fn request(surfaces: &[Surface], data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     for &surface in surfaces {
         let Ok(ask) = Ask::read(surface, &body) else { continue };
+        assert_eq!(ask.canonical(), ask.canonical());
+        assert!(ask.head(64).len() <= 64);
         for far in Surface::ALL {
             for host in ["api.openai.com", "gpu-box"] {
                 let Ok(sent) = ask.outgoing(far, "model", host) else { continue };
@@ -48,6 +50,7 @@ pub fn stream(far: &[Surface], data: &[u8]) {
     let Some((&cut, data)) = data.split_first() else { return };
     let step = usize::from(cut % 61) + 1;
     for &far in far {
+        kept(far, data, step);
         for near in Surface::ALL {
             let Some(ask) = ask(near).filter(|ask| ask.stream && near.task() == far.task()) else { continue };
             let (pieces, whole) = (run(&ask, far, data, step), run(&ask, far, data, data.len().max(1)));
@@ -56,6 +59,19 @@ pub fn stream(far: &[Surface], data: &[u8]) {
                 assert_eq!(String::from_utf8_lossy(&pieces), String::from_utf8_lossy(&whole), "{far:?} to {near:?}");
             }
         }
+    }
+}
+
+/// A stream that is whole is kept as an answer that may be kept, and that every client can be given.
+fn kept(far: Surface, data: &[u8], step: usize) {
+    let chunks: Vec<Bytes> = data.chunks(step).map(Bytes::copy_from_slice).collect();
+    let Some(body) = whole_of_stream(far, &chunks) else { return };
+    assert!(may_be_kept(far, &body), "{far:?}: {body:?}");
+    for near in Surface::ALL {
+        let Some(ask) = ask(near).filter(|_| near.task() == far.task()) else { continue };
+        let whole = replay(&ask, far, &body, &context(), ELAPSED);
+        let stream = replay_stream(&ask, far, &body, context(), ELAPSED, true);
+        assert!(whole.is_ok() && stream.is_ok(), "{far:?} to {near:?}: {body:?}");
     }
 }
 

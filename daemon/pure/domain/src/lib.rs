@@ -4,6 +4,7 @@
 
 pub mod abandoned;
 pub mod access;
+pub mod cache;
 pub mod catalogue;
 pub mod config;
 pub mod context;
@@ -17,6 +18,7 @@ pub mod moment;
 pub mod node;
 pub mod pace;
 pub mod places;
+pub mod policy;
 pub mod reading;
 pub mod refusal;
 pub mod route;

@@ -101,6 +101,30 @@ impl Surface {
         }
     }
 
+    /// A name that never changes: kept answers bear it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::OpenaiCompletions => "openai_completions",
+            Self::OpenaiEmbeddings => "openai_embeddings",
+            Self::OpenaiResponses => "openai_responses",
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::AnthropicCountTokens => "anthropic_count_tokens",
+            Self::OllamaChat => "ollama_chat",
+            Self::OllamaGenerate => "ollama_generate",
+            Self::OllamaGenerateRaw => "ollama_generate_raw",
+            Self::OllamaEmbed => "ollama_embed",
+            Self::OllamaEmbeddings => "ollama_embeddings",
+        }
+    }
+
+    /// The surface of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|surface| surface.name() == name)
+    }
+
     /// The path below the server's root, as clients and upstreams know it.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -116,5 +140,18 @@ impl Surface {
             Self::OllamaEmbed => "/api/embed",
             Self::OllamaEmbeddings => "/api/embeddings",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_back() {
+        for surface in Surface::ALL {
+            assert_eq!(Surface::of_name(surface.name()), Some(surface));
+        }
+        assert_eq!(Surface::of_name("x"), None);
     }
 }

@@ -13,6 +13,17 @@ pub struct Usage {
     pub cache_write: Option<u64>,
     /// Generated tokens that were spent on reasoning.
     pub reasoning: Option<u64>,
+    /// What was not used, because the answer was kept from before; the other counts are then zero.
+    pub saved: Option<Saved>,
+}
+
+/// The tokens of an answer when it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Prompt tokens.
+    pub input: u64,
+    /// Generated tokens.
+    pub output: u64,
 }
 
 impl Usage {
@@ -21,7 +32,14 @@ impl Usage {
         macro_rules! take {
             ($($field:ident),*) => { $( if later.$field.is_some() { self.$field = later.$field; } )* };
         }
-        take!(input, output, cached_read, cache_write, reasoning);
+        take!(input, output, cached_read, cache_write, reasoning, saved);
+    }
+
+    /// The usage of whoever gets a kept answer for which this was used.
+    #[must_use]
+    pub fn as_saved(&self) -> Self {
+        let saved = Saved { input: self.input.unwrap_or(0), output: self.output.unwrap_or(0) };
+        Self { input: Some(0), output: Some(0), saved: Some(saved), ..Self::default() }
     }
 
     /// Input plus output, with unknown counts as zero.

@@ -12,11 +12,13 @@ use serde_json::value::RawValue;
 
 use crate::malformed::Malformed;
 
+mod canonical;
 mod check;
 mod elements;
 
+pub(crate) use canonical::{canonical, text_of};
 pub use check::{DEPTH_MAX, VALUES_MAX, mended};
-pub(crate) use elements::{elements, strings};
+pub(crate) use elements::{elements, members, strings};
 
 /// The top level of a JSON object: its members in order, each as raw text. Cloning it copies no text.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ pub mod openai;
 pub mod readings;
 pub mod reply;
 pub mod rfc3339;
+mod saved;
 pub mod sse;
 
 pub use malformed::{Malformed, Uncarried};

@@ -17,6 +17,31 @@ pub struct ChatReply {
 }
 
 impl ChatReply {
+    /// The answer that came in these pieces.
+    #[must_use]
+    pub fn of_events(events: impl IntoIterator<Item = Event>) -> Self {
+        let mut reply = Self::default();
+        for event in events {
+            if let Event::Usage(usage) = &event {
+                reply.usage.update(usage);
+            }
+            let Some(index) = event.choice() else {
+                if let Event::Start { model } = event {
+                    reply.model = model.or(reply.model);
+                }
+                continue;
+            };
+            let position = reply.choices.partition_point(|choice| choice.index < index);
+            if reply.choices.get(position).is_none_or(|choice| choice.index != index) {
+                reply.choices.insert(position, Choice::new(index));
+            }
+            if let Some(choice) = reply.choices.get_mut(position) {
+                choice.take(event);
+            }
+        }
+        reply
+    }
+
     /// The same answer in pieces.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
@@ -31,6 +56,57 @@ impl ChatReply {
 }
 
 impl Choice {
+    fn new(index: u32) -> Self {
+        Self { index, parts: Vec::new(), finish: Finish::Other(String::new()), logprobs: None }
+    }
+
+    /// Appends to the last part where it is of the same kind.
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Text { text, logprobs, .. } => {
+                if let Some(logprobs) = logprobs {
+                    append_logprobs(&mut self.logprobs, logprobs);
+                }
+                match self.parts.last_mut() {
+                    Some(Part::Text(known)) => known.push_str(&text),
+                    _ if text.is_empty() => {}
+                    _ => self.parts.push(Part::Text(text)),
+                }
+            }
+            Event::Thinking { text, .. } => match self.parts.last_mut() {
+                Some(Part::Thinking { text: known, signature: None }) => known.push_str(&text),
+                _ => self.parts.push(Part::Thinking { text, signature: None }),
+            },
+            Event::Signature { signature: piece, .. } => {
+                if let Some(Part::Thinking { signature, .. }) = self.parts.last_mut() {
+                    *signature = Some(piece);
+                }
+            }
+            Event::RedactedThinking { data, .. } => self.parts.push(Part::RedactedThinking(data)),
+            Event::Refusal { text, .. } => match self.parts.last_mut() {
+                Some(Part::Refusal(known)) => known.push_str(&text),
+                _ => self.parts.push(Part::Refusal(text)),
+            },
+            Event::ToolCall { call, .. } => self.parts.push(Part::ToolCall(call)),
+            Event::ToolArguments { index, piece, .. } => {
+                let calls = self.parts.iter_mut().filter_map(|part| match part {
+                    Part::ToolCall(call) => Some(call),
+                    Part::Text(_)
+                    | Part::Thinking { .. }
+                    | Part::RedactedThinking(_)
+                    | Part::Refusal(_)
+                    | Part::Image { .. }
+                    | Part::ToolResult { .. } => None,
+                });
+                if let Some(call) = calls.into_iter().nth(usize::try_from(index).unwrap_or(usize::MAX)) {
+                    call.arguments.push_str(&piece);
+                }
+            }
+            Event::Finish { finish, .. } => self.finish = finish,
+            Event::Start { .. } | Event::Usage(_) | Event::Done | Event::Failed(_) => {}
+        }
+    }
+
     fn events(&self, events: &mut Vec<Event>) {
         let choice = self.index;
         let mut logprobs = self.logprobs.clone();
@@ -56,6 +132,22 @@ impl Choice {
             events.push(Event::Text { choice, text: String::new(), logprobs });
         }
         events.push(Event::Finish { choice, finish: self.finish.clone() });
+    }
+}
+
+/// Adds the tokens of a later `logprobs` object to those of an earlier one.
+fn append_logprobs(known: &mut Option<Value>, more: Value) {
+    let Some(Value::Object(known)) = known else {
+        *known = Some(more);
+        return;
+    };
+    let Value::Object(more) = more else { return };
+    for (name, more) in more {
+        match (known.get_mut(&name), more) {
+            (Some(Value::Array(tokens)), Value::Array(more)) => tokens.extend(more),
+            (Some(Value::Null) | None, more) => drop(known.insert(name, more)),
+            _ => {}
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use domain::usage::Usage;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::saved::Saved;
+
 /// Counts as an upstream tells them; a count that is no whole number is unknown.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
@@ -48,6 +50,7 @@ impl Received {
             cached_read: self.cache_read_input_tokens,
             cache_write: self.cache_creation_input_tokens,
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens),
+            saved: None,
         }
     }
 }
@@ -61,6 +64,8 @@ pub(super) struct Written {
     output_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_tokens_details: Option<Details>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    airlane: Option<Saved>,
 }
 
 impl From<&Usage> for Written {
@@ -72,6 +77,7 @@ impl From<&Usage> for Written {
             cache_read_input_tokens: read,
             output_tokens: usage.output.unwrap_or(0),
             output_tokens_details: usage.reasoning.map(|tokens| Details { thinking_tokens: Some(tokens) }),
+            airlane: Saved::of(usage),
         }
     }
 }
@@ -92,6 +98,7 @@ mod tests {
             cached_read: Some(100),
             cache_write: Some(5),
             reasoning: Some(3),
+            saved: None,
         };
         assert_eq!(usage, want);
         insta::assert_snapshot!(serde_json::to_string(&Written::from(&usage)).unwrap(), @r#"{"input_tokens":10,"cache_creation_input_tokens":5,"cache_read_input_tokens":100,"output_tokens":7,"output_tokens_details":{"thinking_tokens":3}}"#);
@@ -112,8 +119,7 @@ mod tests {
                 output: Some(output),
                 cached_read: Some(read),
                 cache_write: Some(write),
-                reasoning: None,
-            };
+                reasoning: None, saved: None };
             let text = serde_json::to_string(&Written::from(&usage)).unwrap();
             prop_assert_eq!(serde_json::from_str::<Received>(&text).unwrap().usage(), usage);
         }

@@ -135,7 +135,7 @@ pub fn error_body(dialect: Dialect, status: u16, body: &[u8]) -> UpstreamFailure
     }
 }
 
-fn reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
+pub(super) fn reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
     read_reply(far, body).or_else(|error| read_reply(far, &json::mended(body).ok_or(error)?))
 }
 
@@ -148,7 +148,7 @@ fn read_reply(far: Surface, body: &[u8]) -> Result<ChatReply, Malformed> {
     }
 }
 
-fn encode(ask: &Ask, reply: &ChatReply, context: &ReplyContext, elapsed: Duration) -> Vec<u8> {
+pub(super) fn encode(ask: &Ask, reply: &ChatReply, context: &ReplyContext, elapsed: Duration) -> Vec<u8> {
     match ask.near {
         Surface::OpenaiCompletions => openai::completions::encode_reply(reply, context),
         Surface::OpenaiResponses => openai::responses::reply::encode(reply, context, &encoder::echo(ask)),

@@ -11,8 +11,10 @@
 
 mod answer;
 mod ask;
+mod canon;
 mod decoder;
 mod encoder;
+mod kept;
 mod look;
 mod outgoing;
 mod provider;
@@ -20,5 +22,6 @@ mod transcoder;
 
 pub use answer::{Answer, BadAnswer, answer, error_body, load_reply, whole_as_stream};
 pub use ask::Ask;
+pub use kept::{Replay, may_be_kept, replay, replay_stream, whole_of_stream};
 pub use outgoing::NotSent;
 pub use transcoder::{Step, Transcoder};

@@ -5,8 +5,22 @@ use super::check::string_end;
 /// The elements of an array, or the whole text if it is none. The text is JSON already.
 pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
     let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let mut rest = Some(inner.unwrap_or(text)).filter(|rest| !rest.trim().is_empty());
-    let is_list = inner.is_some();
+    parts(inner.unwrap_or(text), inner.is_some())
+}
+
+/// The members of an object, as raw texts of name and value; none if it is no object. The text is JSON already.
+pub(crate) fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+    parts(inner, true).filter_map(|member| {
+        let end = string_end(member.as_bytes(), 1) + 1;
+        let (name, rest) = member.split_at_checked(end)?;
+        Some((name, rest.trim_start().strip_prefix(':')?.trim_start()))
+    })
+}
+
+/// What stands between the commas of a list, or the whole text where it is none.
+fn parts(inner: &str, is_list: bool) -> impl Iterator<Item = &str> {
+    let mut rest = Some(inner).filter(|rest| !rest.trim().is_empty());
     std::iter::from_fn(move || {
         let text = rest?;
         let end = if is_list { element_end(text.as_bytes()) } else { text.len() };
@@ -45,6 +59,14 @@ pub(crate) fn strings(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_are_split_from_their_names() {
+        let text = r#"{ "a" : [1, {"b":2}], "c\"d":"}:,", "e":{} }"#;
+        let found: Vec<_> = members(text).collect();
+        assert_eq!(found, [("\"a\"", r#"[1, {"b":2}]"#), (r#""c\"d""#, "\"}:,\""), ("\"e\"", "{}")]);
+        assert_eq!(members("{ }").count() + members("[1]").count() + members("1").count(), 0);
+    }
 
     #[test]
     fn strings_are_found() {

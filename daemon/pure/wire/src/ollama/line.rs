@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::chat::ToolCall;
 use crate::reply::{Finish, ReplyContext};
 use crate::rfc3339;
+use crate::saved::Saved;
 
 use super::{Form, arguments};
 
@@ -130,6 +131,8 @@ pub(super) struct Ending<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     eval_count: Option<u64>,
     eval_duration: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    airlane: Option<Saved>,
 }
 
 impl<'a> Ending<'a> {
@@ -143,6 +146,7 @@ impl<'a> Ending<'a> {
             prompt_eval_duration: nanos(first),
             eval_count: usage.output,
             eval_duration: nanos(elapsed.saturating_sub(first)),
+            airlane: Saved::of(usage),
         }
     }
 }

@@ -158,7 +158,14 @@ mod tests {
         assert_eq!(reply.model.as_deref(), Some("qwen3"));
         assert_eq!(
             reply.usage,
-            Usage { input: Some(3), output: Some(4), cached_read: Some(2), cache_write: None, reasoning: Some(1) }
+            Usage {
+                input: Some(3),
+                output: Some(4),
+                cached_read: Some(2),
+                cache_write: None,
+                reasoning: Some(1),
+                saved: None
+            }
         );
         let first = &reply.choices[0];
         let call = |id: &str, name: &str, arguments: &str| {

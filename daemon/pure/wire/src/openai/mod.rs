@@ -20,4 +20,4 @@ mod image;
 mod loose;
 mod reasoning;
 mod sampling;
-mod usage;
+pub(crate) mod usage;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::loose::Loose;
 use crate::reply::Finish;
+use crate::saved;
 
 /// The `usage` object of any known server.
 #[derive(Debug, Default, Deserialize)]
@@ -48,12 +49,13 @@ impl RawUsage {
                 .or_else(|| self.cached_tokens.count()),
             cache_write: input.and_then(|details| details.cache_write_tokens.count()),
             reasoning: self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens.count()),
+            saved: None,
         }
     }
 }
 
 /// The `usage` object, or `None` when the upstream told neither input nor output.
-pub(super) fn encode(usage: &Usage) -> Option<Value> {
+pub(crate) fn encode(usage: &Usage) -> Option<Value> {
     if usage.input.is_none() && usage.output.is_none() {
         return None;
     }
@@ -72,6 +74,7 @@ pub(super) fn encode(usage: &Usage) -> Option<Value> {
     if let Some(count) = usage.reasoning {
         object["completion_tokens_details"] = json!({ "reasoning_tokens": count });
     }
+    saved::put(&mut object, usage);
     Some(object)
 }
 
@@ -120,7 +123,14 @@ mod tests {
                 r#"{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,
                     "prompt_tokens_details":{"cached_tokens":5,"audio_tokens":0},
                     "completion_tokens_details":{"reasoning_tokens":3}}"#,
-                Usage { input: Some(9), output: Some(4), cached_read: Some(5), cache_write: None, reasoning: Some(3) },
+                Usage {
+                    input: Some(9),
+                    output: Some(4),
+                    cached_read: Some(5),
+                    cache_write: None,
+                    reasoning: Some(3),
+                    saved: None,
+                },
             ),
             (
                 "deepseek",
@@ -139,8 +149,14 @@ mod tests {
 
     #[test]
     fn counts_come_back_as_they_went() {
-        let usage =
-            Usage { input: Some(9), output: Some(4), cached_read: Some(5), cache_write: Some(1), reasoning: Some(3) };
+        let usage = Usage {
+            input: Some(9),
+            output: Some(4),
+            cached_read: Some(5),
+            cache_write: Some(1),
+            reasoning: Some(3),
+            saved: None,
+        };
         let text = encode(&usage).unwrap().to_string();
         assert_eq!(serde_json::from_str::<RawUsage>(&text).unwrap().facts(), usage);
         assert_eq!(encode(&Usage { reasoning: Some(1), ..Usage::default() }), None);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chat::ToolCall;
 use crate::reply::{Finish, ReplyContext};
+use crate::saved;
 
 use super::echo::Echo;
 
@@ -220,7 +221,7 @@ fn usage_value(usage: &Usage) -> Value {
     if usage.input.is_none() && usage.output.is_none() {
         return Value::Null;
     }
-    json!({
+    let mut object = json!({
         "input_tokens": usage.input.unwrap_or(0),
         "input_tokens_details": {
             "cached_tokens": usage.cached_read.unwrap_or(0),
@@ -229,5 +230,7 @@ fn usage_value(usage: &Usage) -> Value {
         "output_tokens": usage.output.unwrap_or(0),
         "output_tokens_details": {"reasoning_tokens": usage.reasoning.unwrap_or(0)},
         "total_tokens": usage.total(),
-    })
+    });
+    saved::put(&mut object, usage);
+    object
 }

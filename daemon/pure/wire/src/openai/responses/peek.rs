@@ -115,6 +115,7 @@ impl Tokens {
             cached_read: input.cached_tokens.count(),
             cache_write: input.cache_write_tokens.count(),
             reasoning: output.reasoning_tokens.count(),
+            saved: None,
         }
     }
 }
@@ -143,8 +144,14 @@ mod tests {
             r#"{"type":"response.completed","response":{"usage":{"input_tokens":3,"output_tokens":4,
                 "input_tokens_details":{"cached_tokens":1},"output_tokens_details":{"reasoning_tokens":2}}}}"#,
         ]);
-        let usage =
-            Usage { input: Some(3), output: Some(4), cached_read: Some(1), cache_write: None, reasoning: Some(2) };
+        let usage = Usage {
+            input: Some(3),
+            output: Some(4),
+            cached_read: Some(1),
+            cache_write: None,
+            reasoning: Some(2),
+            saved: None,
+        };
         assert_eq!(
             got,
             [
