@@ -23,8 +23,9 @@ use crate::dispatch::Dispatcher;
 use crate::live::{Live, Snapshot};
 use crate::upstreams::{Answered, Clients, Health, Question, Untold, health};
 
-/// How often is decided who is looked at. A server that works for us, or for others, is looked at each time.
-const TICK: Duration = Duration::from_millis(700);
+/// How often is decided who is looked at, and how long an answer is waited for. A server that works for us, or for others,
+/// is looked at each time: so one that freezes is found within three ticks, less than two seconds.
+const TICK: Duration = Duration::from_millis(600);
 /// How often a server is looked at that has nothing to do for us.
 const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// The same for one that tells of its requests: others may come at any time.

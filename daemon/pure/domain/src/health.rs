@@ -52,8 +52,9 @@ const SHARE_MAX: f64 = 0.5;
 const SHARE_HEALTHY: f64 = 0.1;
 /// Pause after the breaker opened for the first time; doubled with each failed trial.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Longest such pause: a place that is back is found within ten seconds.
-const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// Longest such pause: a place that is back serves within ten seconds, the look, the load of a small model and the first
+/// answer included.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Pause after a refused key: a key is put right by a person.
 const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(60);
 /// Pause after a 429 without `Retry-After`.

@@ -43,6 +43,8 @@ impl Best {
     }
 
     fn sort_out(&mut self) {
+        #[cfg(test)]
+        super::work::done(self.kept.len());
         self.kept.sort_unstable_by_key(|(rank, _)| *rank);
         self.kept.truncate(self.most);
         self.worst = self.kept.last().filter(|_| self.kept.len() >= self.most).map(|(rank, _)| *rank);

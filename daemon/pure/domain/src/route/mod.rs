@@ -9,6 +9,8 @@ mod spot;
 #[cfg(test)]
 mod tests;
 mod wish;
+#[cfg(test)]
+mod work;
 
 use crate::catalogue::{Catalogue, Target};
 use crate::config::Config;

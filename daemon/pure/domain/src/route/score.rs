@@ -162,6 +162,8 @@ fn pace(place: Option<&Place>, is_local: bool, hope: &Hope) -> Pace {
 
 /// Predicts how a place would answer.
 pub(super) fn score(asked: &Asked<'_>, spot: &Spot<'_>, hope: &Hope) -> Score {
+    #[cfg(test)]
+    super::work::done(1);
     let Spot { target, upstream, info, place, site, .. } = *spot;
     let is_local = upstream.local;
     let pace = &pace(place, is_local, hope);

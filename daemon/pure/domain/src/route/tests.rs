@@ -420,3 +420,43 @@ fn the_same_question_has_the_same_answer() {
     let first = house.route();
     assert!((0..20).all(|_| house.route() == first));
 }
+
+/// What a decision among so many busy places does, where the work that each of them has left is told by its number.
+fn work(places: usize, tool_loop: bool, work_s: impl Fn(usize) -> usize) -> usize {
+    let mut house = Fixture::new(&["qwen"]);
+    (house.config.upstreams, house.listings) = (Vec::new(), Listings::new());
+    house.wish.tool_loop = tool_loop;
+    for number in 0..places {
+        let name = format!("node-{number}");
+        house.config.upstreams.push(upstream(&name, UpstreamKind::Openai));
+        house.listings.insert(name.clone(), vec![model("qwen")]);
+        house = house.busy(&format!("{name}/qwen"), 2, work_s(number) as u64);
+        house.places.place_mut(&Target::new(&name, "qwen"), true).slots = Some(2);
+    }
+    let catalogue = Catalogue::build(&house.config, &house.listings);
+    let asked = Asked {
+        near: Surface::OpenaiChat,
+        wish: &house.wish,
+        lane: Lane::Normal,
+        tried: &house.tried,
+        config: &house.config,
+        catalogue: &catalogue,
+        places: &house.places,
+        sessions: &house.sessions,
+        now: NOW,
+    };
+    let best = (0..places).min_by_key(|number| work_s(*number)).unwrap_or_default();
+    work::of(|| assert_eq!(choose(&asked).unwrap().legs[0].target.upstream, format!("node-{best}")))
+}
+
+#[test]
+fn the_work_of_a_decision_grows_no_worse_than_the_number_of_places() {
+    for tool_loop in [false, true] {
+        let [ten, hundred, thousand] = [10, 100, 1_000].map(|places| work(places, tool_loop, |number| number * 7 % 11));
+        assert!(ten >= 20, "it is counted: {ten}");
+        assert!(hundred <= 10 * ten && thousand <= 100 * ten, "{ten}, {hundred}, {thousand}");
+        // Where each one is better than all before it, they are sorted out a third more often.
+        let [ten, hundred, thousand] = [10, 100, 1_000].map(|places| work(places, tool_loop, |number| places - number));
+        assert!(hundred <= 11 * ten && thousand <= 112 * ten, "{ten}, {hundred}, {thousand}");
+    }
+}
