@@ -262,15 +262,16 @@ impl Places {
         here.map(|(_, place)| place.running.len()).sum()
     }
 
-    /// Counts those that wait anew, from none, and forgets what must be over. Tells whether a lane has its turn somewhere.
-    pub(crate) fn begin_look(&mut self, now: Moment) -> bool {
-        let mut is_due = false;
+    /// Counts those that wait anew, from none, and forgets what must be over.
+    pub(crate) fn begin_look(&mut self, now: Moment) -> Seen {
+        let mut seen = Seen::default();
         for place in self.places.values_mut() {
-            is_due |= place.turns.look(place.waiting.map(|work| !work.is_zero()));
+            seen.is_turn |= place.turns.look(place.waiting.map(|work| !work.is_zero()));
             place.waiting = [Duration::ZERO; 3];
             place.abandoned.tidy(now);
+            seen.is_room |= place.has_room();
         }
-        is_due
+        seen
     }
 
     /// The models of an upstream.
@@ -303,6 +304,15 @@ impl Places {
         self.places.retain(|target, place| !place.running.is_empty() || is_offered(target));
         self.sites.retain(|name, _| is_upstream(name));
     }
+}
+
+/// What a look at all places found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// A lane has its turn somewhere.
+    pub(crate) is_turn: bool,
+    /// Somewhere there is room.
+    pub(crate) is_room: bool,
 }
 
 /// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).

@@ -8,6 +8,7 @@ use super::{Dispatch, Grant, House, Woken, count, ticket};
 use crate::catalogue::Target;
 use crate::lane::Lane;
 use crate::moment::Moment;
+use crate::places::Seen;
 use crate::refusal::Refusal;
 
 /// Most decisions made at one moment for those that wait; the others' turn is the next moment.
@@ -29,9 +30,9 @@ struct Spare {
 }
 
 impl Spare {
-    fn new(upstreams: usize) -> Self {
+    fn new(upstreams: usize, seen: Seen) -> Self {
         let stale = (STALE_PLACES_MAX / upstreams.max(1)).clamp(STALE_MIN, DECISIONS_MAX);
-        Self { stale, elsewhere: ELSEWHERE_MAX }
+        Self { stale, elsewhere: if seen.is_room { ELSEWHERE_MAX } else { 0 } }
     }
 }
 
@@ -51,14 +52,14 @@ impl Dispatch {
         }
         let wanted = Wanted::new(house.config, &self.waiting);
         // Each one's wait is the work of those before it, so that is added up along the way.
-        let is_turn = self.places.begin_look(now);
+        let seen = self.places.begin_look(now);
         let mut order: Vec<(ticket::Order, u64)> =
             self.waiting.iter().map(|ticket| (ticket.order(), ticket.id)).collect();
         order.sort_unstable();
-        if is_turn {
+        if seen.is_turn {
             self.take_turns(&mut order, now);
         }
-        let (mut decisions, mut spare) = (0, Spare::new(house.config.upstreams.len()));
+        let (mut decisions, mut spare) = (0, Spare::new(house.config.upstreams.len(), seen));
         for (_, id) in order {
             // They are kept in the order of their numbers.
             let Ok(position) = self.waiting.binary_search_by_key(&id, |ticket| ticket.id) else { continue };
