@@ -87,7 +87,7 @@ impl Dispatcher {
     ) -> Result<Slot, Refusal> {
         let house = house(&snapshot.config, &snapshot.catalogue);
         let (since, until) = (entry.since, entry.until);
-        let (ticket, patience, receiver) = {
+        let (ticket, mut patience, mut receiver) = {
             let mut state = self.lock();
             state.tell(snapshot, &self.live);
             match state.dispatch.enter(entry, house, self.now())? {
@@ -95,16 +95,22 @@ impl Dispatcher {
                 Entered::Wait(ticket) => {
                     let (sender, receiver) = oneshot::channel();
                     state.waiting.insert(ticket, sender);
-                    (ticket, state.dispatch.patience(ticket, house, self.now()), receiver)
+                    (ticket, state.dispatch.patience(ticket, self.now()), receiver)
                 }
             }
         };
         waits(ticket);
         let _waiting = Waiting::new(self, ticket);
-        match tokio::time::timeout(patience, receiver).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(self.busy(patience, since, until)),
+        let began = Instant::now();
+        while !patience.is_zero() {
+            match tokio::time::timeout(patience, &mut receiver).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => break,
+                // Its place may have turned out to need longer.
+                Err(_) => patience = self.with(|dispatch, now| dispatch.patience(ticket, now)),
+            }
         }
+        Err(self.busy(began.elapsed(), since, until))
     }
 
     /// Why one that waited for so long is not served.
@@ -125,6 +131,11 @@ impl Dispatcher {
         let mut state = self.lock();
         state.tell(snapshot, &self.live);
         state.dispatch.choose(entry, house(&snapshot.config, &snapshot.catalogue), self.now())
+    }
+
+    /// Whether a place loads its model, and a request waits for that.
+    pub(crate) fn is_awaited(&self, target: &Target, snapshot: &Snapshot) -> bool {
+        self.with(|dispatch, now| dispatch.is_awaited(target, house(&snapshot.config, &snapshot.catalogue), now))
     }
 
     /// What there is to say to one that waits.
@@ -293,7 +304,7 @@ impl Dispatcher {
     /// An upstream tells nothing of itself any more.
     pub(crate) fn untold(&self, upstream: &str) {
         self.lock().dispatch.unread(upstream);
-        self.metrics.others(upstream, 0);
+        self.metrics.others(upstream, None);
     }
 
     /// Calls that an upstream works on.

@@ -199,8 +199,8 @@ impl Metrics {
         self.retries_refused.inc();
     }
 
-    /// Requests of others that the upstream says it works on.
-    pub(crate) fn others(&self, upstream: &str, running: u32) {
+    /// Requests of others that the upstream says it works on; `None` where it does not say.
+    pub(crate) fn others(&self, upstream: &str, running: Option<u32>) {
         self.traffic.note_others(upstream, running);
     }
 

@@ -13,7 +13,7 @@ use domain::health::{Permission, Symptom};
 use domain::moment::Moment;
 use domain::places::seed;
 use domain::reading::Engine;
-use domain::upstream::{Upstream, UpstreamKind};
+use domain::upstream::Upstream;
 use futures_util::future::{join, join_all};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -23,8 +23,9 @@ use crate::dispatch::Dispatcher;
 use crate::live::{Live, Snapshot};
 use crate::upstreams::{Answered, Clients, Health, Question, Untold, health};
 
-/// How often is decided who is looked at. A server that works for us, or for others, is looked at each time.
-const TICK: Duration = Duration::from_millis(700);
+/// How often is decided who is looked at, and how long an answer is waited for. A server that works for us, or for others,
+/// is looked at each time: so one that freezes is found within three ticks, less than two seconds.
+const TICK: Duration = Duration::from_millis(600);
 /// How often a server is looked at that has nothing to do for us.
 const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// The same for one that tells of its requests: others may come at any time.
@@ -71,7 +72,7 @@ impl Probes {
             tick.tick().await;
             let snapshot = self.live.now();
             self.dispatcher.see(&snapshot);
-            for (upstream, press) in self.pressers.look(&self.live, &snapshot) {
+            for (upstream, press) in self.pressers.look(&self.live, &snapshot).await {
                 self.dispatcher.pressed(upstream, press);
             }
             self.look(&snapshot).await;
@@ -129,7 +130,7 @@ impl Probes {
 
     fn is_due(&self, upstream: &Upstream) -> bool {
         // Clouds are not looked at: their health shows in the requests, and they count every call. Nodes report.
-        if !upstream.local || upstream.is_node || upstream.kind == UpstreamKind::Loopback {
+        if !upstream.is_shared() {
             return false;
         }
         if self.dispatcher.is_waking(&upstream.name) {

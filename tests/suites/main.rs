@@ -35,3 +35,4 @@ mod tls;
 mod traffic;
 mod translation;
 mod waking;
+mod warming;

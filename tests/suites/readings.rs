@@ -83,8 +83,11 @@ fn a_server_without_slots_tells_its_metrics() {
     assert!(first["score"]["wait_ms"].as_u64().is_some_and(|ms| ms > 0), "{told:#}");
     assert_eq!(fake.asked("/slots"), 1, "it is not asked again for what it does not have");
     // It stops to tell: what it told is forgotten, and it is served as before.
+    let counted = || daemon.get("/metrics").text().contains("airlane_upstream_others{");
+    assert!(counted());
     fake.tell_nothing("/metrics", 501);
     eventually("nothing is known", || place(&daemon)["others_running"] == 0);
+    assert!(!counted(), "an unknown number is no zero");
 }
 
 #[test]
@@ -240,4 +243,38 @@ fn metrics_that_do_not_come_are_no_illness() {
         assert_eq!(state(), "healthy");
         fake.asked("/metrics") > asked + 1
     });
+}
+
+#[test]
+fn the_router_of_llama_cpp_tells_what_is_loaded() {
+    let models = |a: &str, b: &str| {
+        let entry = |id: &str, value: &str| {
+            json!({"id": id, "object": "model", "owned_by": "llamacpp",
+            "status": {"value": value, "args": ["llama-server", "--api-key", "hidden"]}})
+        };
+        json!({"object": "list", "data": [entry("a", a), entry("b", b)]}).to_string()
+    };
+    let fake = Fake::with_models(&["a", "b"]);
+    fake.set_owner("llamacpp");
+    // A router has slots and metrics for one model at a time only.
+    fake.tell_status("/slots", 400, r#"{"error":{"code":400,"message":"model name is missing from the request"}}"#);
+    fake.tell("/models", &models("loaded", "unloaded"));
+    let daemon = Setup::new().fake("box", "openai", &fake).start();
+    wait_model(&daemon, "a");
+    let row = |model: &str| {
+        let rows = site(&daemon)["models"].as_array().cloned().unwrap_or_default();
+        rows.into_iter().find(|row| row["model"] == model).unwrap_or(Value::Null)
+    };
+    eventually("one is loaded", || row("a")["resident"] == true && row("b")["resident"] == false);
+    assert_eq!(site(&daemon)["engine"], "llama.cpp");
+    fake.tell("/models", &models("sleeping", "loading"));
+    eventually("it loads the other one", || row("b")["health"]["state"] == "warming");
+    assert_eq!(row("a")["resident"], false, "{:#}", site(&daemon));
+    let told = send(daemon.console()[0], &Request::post("/api/v1/explain", &chat_body("b", true))).json();
+    assert!(told["candidates"][0]["score"]["load_ms"].as_u64().is_some_and(|ms| ms > 0), "{told:#}");
+    fake.tell("/models", &models("unloaded", "loaded"));
+    eventually("it is loaded", || row("b")["resident"] == true);
+    let text = daemon.get("/metrics").text();
+    assert!(!text.contains("airlane_upstream_others{"), "who tells nothing of requests has no count of others: {text}");
+    assert!(!daemon.log().contains("hidden"), "its arguments are nobody's business");
 }

@@ -27,18 +27,27 @@ impl Model {
 
     /// Starts one on this port, or on any free one.
     pub(crate) fn start_on(port: u16) -> Self {
+        let mut child = Self::spawn(port);
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let ready = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ready http://").map(String::from));
+        let address = ready.and_then(|text| text.trim().parse().ok()).expect("the model server did not become ready");
+        Self { child, address }
+    }
+
+    /// Starts one on this port without waiting until it has loaded the model.
+    pub(crate) fn begin_on(port: u16) -> Self {
+        Self { child: Self::spawn(port), address: std::net::SocketAddr::from(([127, 0, 0, 1], port)) }
+    }
+
+    fn spawn(port: u16) -> Child {
         let python = prepared("target/model-venv/bin/python", "packaging/model-setup");
-        let mut child = Command::new(python)
+        Command::new(python)
             .arg(repository().join("packaging/model-server.py"))
             .args(["--port", &port.to_string(), "--ctx", "4096", "--parallel", "2", "--threads", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the model server cannot be started");
-        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let ready = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ready http://").map(String::from));
-        let address = ready.and_then(|text| text.trim().parse().ok()).expect("the model server did not become ready");
-        Self { child, address }
+            .expect("the model server cannot be started")
     }
 
     /// Sends it a signal, like `STOP`.

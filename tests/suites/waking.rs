@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use airlane_tests::client::{Request, send};
-use airlane_tests::daemon::{Daemon, Setup};
+use airlane_tests::daemon::{Daemon, Setup, airlane};
 use airlane_tests::fake::{Fake, Script};
 use airlane_tests::sockets::refused;
 
@@ -45,10 +45,13 @@ impl Bed {
     }
 }
 
-fn is_offline(daemon: &Daemon, name: &str) -> bool {
+fn sleeps(daemon: &Daemon, name: &str) -> bool {
     let places = places(daemon);
     let sites = places["upstreams"].as_array().cloned().unwrap_or_default();
-    sites.iter().any(|site| site["name"] == name && site["health"]["state"] == "offline")
+    sites.iter().any(|site| {
+        let health = &site["health"];
+        site["name"] == name && health["state"] == "sleeping" && health["wakes_in_s"] == 20
+    })
 }
 
 #[test]
@@ -59,7 +62,19 @@ fn a_request_wakes_the_machine_and_is_answered_there() {
         .upstream("attic", "openai", &format!("http://{}", bed.address), &bed.lines())
         .start();
     wait_model(&daemon, "m");
-    eventually("it is found asleep", || is_offline(&daemon, "attic"));
+    eventually("it is found asleep", || sleeps(&daemon, "attic"));
+    let state = ["airlane_upstream_state{", "upstream=\"attic\"", "state=\"sleeping\""];
+    assert_eq!(metric(&daemon.get("/metrics").text(), &state), Some(1.0));
+    let page = send(daemon.console()[0], &Request::get("/")).text();
+    assert!(page.contains("sleeping") && page.contains("awake about 20 s later"), "{page}");
+    assert!(!page.contains("does not work"), "nobody has to do anything about it: {page}");
+    let config = daemon.folder().join("client.toml");
+    let data = daemon.folder().join("data");
+    std::fs::write(&config, format!("[data]\ndir = \"{}\"\n", data.display())).expect("written");
+    for command in ["top", "status"] {
+        let (_, out, _) = airlane(&[command, "--config", &config.display().to_string()]);
+        assert!(out.contains("sleeping: sleeps") && out.contains("20 s later"), "{command}: {out}");
+    }
     let mut stream = daemon.open(&chat("m", true));
     assert!(bed.hears(), "nobody was woken");
     let _ = stream.head();
@@ -81,7 +96,7 @@ fn nobody_is_woken_while_another_machine_serves() {
         .upstream("near", "openai", &near.url(), "slots = 1")
         .start();
     wait_model(&daemon, "near/m");
-    eventually("it is found asleep", || is_offline(&daemon, "attic"));
+    eventually("it is found asleep", || sleeps(&daemon, "attic"));
     near.answer(Script { gap: Duration::from_millis(20), ..Script::default() });
     for lane in ["bulk", "normal", "interactive"] {
         std::thread::scope(|scope| {
@@ -110,7 +125,7 @@ fn one_that_waits_goes_elsewhere_when_that_is_sooner() {
         .upstream("near", "openai", &near.url(), "slots = 1")
         .start();
     wait_model(&daemon, "near/m");
-    eventually("it is found asleep", || is_offline(&daemon, "attic"));
+    eventually("it is found asleep", || sleeps(&daemon, "attic"));
     // The other machine is known to be slow, and has much to do.
     near.answer(Script { gap: Duration::from_millis(600), ..Script::default() });
     for _ in 0..4 {

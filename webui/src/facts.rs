@@ -102,6 +102,11 @@ impl UpstreamRow {
         self.kind == "loopback"
     }
 
+    /// Whether it does not tell its models, and should.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.state, UpstreamState::Silent { .. }) && self.health.state != State::Sleeping
+    }
+
     /// Whether the whole upstream does not do well, and not only a model of it.
     pub(crate) const fn is_ill(&self) -> bool {
         !self.health.state.is_well() && self.health.model.is_none()
@@ -111,9 +116,8 @@ impl UpstreamRow {
     pub(crate) const fn tone(&self) -> &'static str {
         match self.health.state {
             State::Offline | State::Misconfigured => "bad",
-            State::Unknown | State::Healthy | State::Busy | State::Warming | State::Degraded | State::RateLimited => {
-                "warn"
-            }
+            State::Sleeping | State::Warming => "wait",
+            State::Unknown | State::Healthy | State::Busy | State::Degraded | State::RateLimited => "warn",
         }
     }
 }

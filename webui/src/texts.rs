@@ -167,7 +167,8 @@ pub(crate) fn health(row: &HealthRow) -> String {
         Some(0) => "; tried again with the next request".to_owned(),
         Some(s) => format!("; tried again in {s} s"),
     };
-    format!("{model}{clause}{cause}{trial}")
+    let wakes = row.wakes_in_s.map(|s| format!("; awake about {s} s later")).unwrap_or_default();
+    format!("{model}{clause}{cause}{trial}{wakes}")
 }
 
 pub(crate) fn health_word(state: State) -> String {

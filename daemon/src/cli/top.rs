@@ -196,6 +196,7 @@ mod tests {
             state: State::Offline,
             cause: Some("connection refused".to_owned()),
             trial_in_s: Some(3),
+            wakes_in_s: None,
             model: None,
             ignores_cancel: true,
         };

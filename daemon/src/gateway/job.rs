@@ -161,14 +161,22 @@ impl Job {
                     continue;
                 }
             };
-            self.entry.tried.push(slot.grant().leg.target.clone());
+            let target = slot.grant().leg.target.clone();
+            self.entry.tried.push(target.clone());
             match self.call(slot).await {
                 Ok(live) => {
                     self.waits.set(Waits::Unnamed);
                     self.settlement.phase = Phase::Prefill;
                     return Ok(live);
                 }
-                Err(ServeError::Call { error, .. }) => self.failed(*error)?,
+                Err(ServeError::Call { error, .. }) => {
+                    self.failed(*error)?;
+                    // It has not begun, and is waited for where no other place can serve.
+                    if self.gateway.dispatcher.is_awaited(&target, &self.snapshot) {
+                        self.entry.tried.pop();
+                        self.entry.attempt = Attempt::AfterLoss;
+                    }
+                }
                 Err(error) => {
                     self.entry.attempt = Attempt::AfterLoss;
                     self.failure = Some(error);
@@ -245,7 +253,10 @@ impl Job {
         let short = format!("{} ({})", error.upstream, error.kind());
         self.entry.attempt = if error.is_loss() { Attempt::AfterLoss } else { Attempt::AfterFailure };
         let error = ServeError::Call { error: Box::new(error), before: self.before.clone(), end: "" };
-        self.before.push(short);
+        // One that is waited for says the same again and again.
+        if self.before.last() != Some(&short) {
+            self.before.push(short);
+        }
         if may_retry {
             self.failure = Some(error);
             return Ok(());

@@ -58,9 +58,13 @@ impl Traffic {
         AtUpstream(in_flight)
     }
 
-    /// The upstream says that it works on so many requests of others.
-    pub(super) fn note_others(&self, upstream: &str, running: u32) {
-        self.others.get_or_create(&Upstream { upstream: upstream.to_owned() }).set(i64::from(running));
+    /// The upstream says that it works on so many requests of others, or nothing of the kind.
+    pub(super) fn note_others(&self, upstream: &str, running: Option<u32>) {
+        let labels = Upstream { upstream: upstream.to_owned() };
+        match running {
+            Some(running) => drop(self.others.get_or_create(&labels).set(i64::from(running))),
+            None => drop(self.others.remove(&labels)),
+        }
     }
 
     /// Requests that are there, those of others among them, and all that we ever sent there.

@@ -21,21 +21,15 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Looks again, for upstreams on this machine.
-    pub(super) fn look<'u>(&mut self, cards: &[Card], upstreams: impl Iterator<Item = &'u Upstream>) {
-        let tables: Vec<String> =
-            ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
-        let sockets = |port| tables.iter().flat_map(|table| listeners(table, port)).collect::<Vec<u64>>();
-        let users = users(cards);
-        self.cards = upstreams
-            .filter_map(|upstream| {
-                let sockets = sockets(port(&upstream.origin)?);
-                let mut own: Vec<u32> =
-                    users.iter().filter(|(_, line)| holds(line, &sockets)).map(|(index, _)| *index).collect();
-                own.dedup();
-                (!own.is_empty()).then(|| (upstream.name.clone(), own))
-            })
-            .collect();
+    /// Looks again, for upstreams on this machine. Whoever runs thousands of processes has much to read there, so that is
+    /// done beside everything else.
+    pub(super) async fn look<'u>(&mut self, cards: &[Card], upstreams: impl Iterator<Item = &'u Upstream>) {
+        let ports: Vec<(String, u16)> =
+            upstreams.filter_map(|upstream| Some((upstream.name.clone(), port(&upstream.origin)?))).collect();
+        let pids = pids(cards);
+        if let Ok(cards) = tokio::task::spawn_blocking(move || owners(&pids, ports)).await {
+            self.cards = cards;
+        }
     }
 
     /// The cards that an upstream uses.
@@ -44,17 +38,29 @@ impl Owners {
     }
 }
 
-/// For each process on a card: the card's position, and the sockets of the process and of each of its ancestors.
-fn users(cards: &[Card]) -> Vec<(u32, Vec<u64>)> {
-    let mut users = Vec::new();
-    for card in cards {
-        let processes = card.sample.as_ref().and_then(|sample| sample.processes.as_deref()).unwrap_or_default();
-        for process in processes {
-            let ancestors = std::iter::successors(Some(process.pid), |pid| parent(*pid)).take(ANCESTORS_MAX);
-            users.push((card.index, ancestors.flat_map(sockets_of).collect()));
-        }
-    }
-    users
+/// For each process on a card: the card's position, and its number.
+fn pids(cards: &[Card]) -> Vec<(u32, u32)> {
+    let on = |card: &Card| card.sample.as_ref().and_then(|sample| sample.processes.clone()).unwrap_or_default();
+    cards.iter().flat_map(|card| on(card).into_iter().map(|process| (card.index, process.pid))).collect()
+}
+
+/// Which cards each upstream uses, by the port on which it listens.
+fn owners(pids: &[(u32, u32)], ports: Vec<(String, u16)>) -> HashMap<String, Vec<u32>> {
+    let tables: Vec<String> =
+        ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let sockets = |port| tables.iter().flat_map(|table| listeners(table, port)).collect::<Vec<u64>>();
+    let line = |pid| {
+        let ancestors = std::iter::successors(Some(pid), |pid| parent(*pid)).take(ANCESTORS_MAX);
+        ancestors.flat_map(sockets_of).collect::<Vec<u64>>()
+    };
+    let users: Vec<(u32, Vec<u64>)> = pids.iter().map(|(card, pid)| (*card, line(*pid))).collect();
+    let cards_of = |(upstream, port)| {
+        let sockets = sockets(port);
+        let mut own: Vec<u32> = users.iter().filter(|(_, line)| holds(line, &sockets)).map(|(card, _)| *card).collect();
+        own.dedup();
+        (!own.is_empty()).then_some((upstream, own))
+    };
+    ports.into_iter().filter_map(cards_of).collect()
 }
 
 fn holds(own: &[u64], sockets: &[u64]) -> bool {
@@ -127,8 +133,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn whoever_listens_on_the_port_uses_the_card() {
+    #[tokio::test]
+    async fn whoever_listens_on_the_port_uses_the_card() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("its address");
         let upstream = |name: &str, port: u16| {
@@ -151,7 +157,7 @@ mod tests {
         let cards = [card(0, 1), card(1, child.id())];
         let upstreams = [upstream("here", address.port()), upstream("nobody", 1)];
         let mut owners = Owners::default();
-        owners.look(&cards, upstreams.iter());
+        owners.look(&cards, upstreams.iter()).await;
         let _ = child.kill();
         let _ = child.wait();
         assert_eq!(owners.uses("here"), Uses::Cards(vec![1]));

@@ -26,17 +26,17 @@ pub(super) struct Pressers {
 
 impl Pressers {
     /// What the cards of each upstream mean for it: nothing, where nobody tells of them any more.
-    pub(super) fn look<'s>(&mut self, live: &Live, snapshot: &'s Snapshot) -> Vec<(&'s str, Press)> {
+    pub(super) async fn look<'s>(&mut self, live: &Live, snapshot: &'s Snapshot) -> Vec<(&'s str, Press)> {
         let nodes = live.nodes();
         let upstreams = snapshot.config.upstreams.iter();
         let on_nodes: Vec<(&'s Upstream, Option<&Node>)> =
             upstreams.map(|upstream| (upstream, node_of(&nodes, &snapshot.config, upstream))).collect();
-        self.look_for_owners(&on_nodes);
+        self.look_for_owners(&on_nodes).await;
         let press = |upstream, node: Option<&Node>| node.map(|node| self.press(upstream, node)).unwrap_or_default();
         on_nodes.into_iter().map(|(upstream, node)| (upstream.name.as_str(), press(upstream, node))).collect()
     }
 
-    fn look_for_owners(&mut self, on_nodes: &[(&Upstream, Option<&Node>)]) {
+    async fn look_for_owners(&mut self, on_nodes: &[(&Upstream, Option<&Node>)]) {
         let is_here = |node: &&Node| node.origin == Origin::Here;
         let here = || on_nodes.iter().filter_map(|(upstream, node)| Some((*upstream, node.filter(is_here)?)));
         let Some((_, node)) = here().next() else { return };
@@ -44,7 +44,7 @@ impl Pressers {
         // With one card there is nothing to find out.
         if cards.len() > 1 && self.looked.is_none_or(|at| at.elapsed() >= OWNERS_EVERY) {
             self.looked = Some(Instant::now());
-            self.owners.look(cards, here().map(|(upstream, _)| upstream));
+            self.owners.look(cards, here().map(|(upstream, _)| upstream)).await;
         }
     }
 

@@ -107,6 +107,8 @@ mod tests {
         assert_eq!(teller.question(llama, now), Some(Question::Slots));
         assert!(teller.is_eager());
         teller.note(Some(Err(Untold::Never)), now);
+        assert_eq!(teller.question(llama, now), Some(Question::Router));
+        teller.note(Some(Err(Untold::Never)), now);
         assert_eq!(teller.question(llama, now), Some(Question::Metrics(Engine::LlamaCpp)));
         teller.note(Some(Err(Untold::Never)), now);
         assert_eq!((teller.question(llama, now), teller.is_eager()), (None, false));

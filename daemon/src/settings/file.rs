@@ -98,6 +98,7 @@ fn endpoint(table: &mut Table<'_, '_>) -> EndpointDraft {
         max_waiting: table.take("max_waiting"),
         max_connections: table.take("max_connections"),
         queue_wait_s: table.take("queue_wait_s"),
+        load_wait_s: table.take("load_wait_s"),
         heartbeat_s: table.take("heartbeat_s"),
         client_timeout_s: table.take("client_timeout_s"),
         drain_s: table.take("drain_s"),

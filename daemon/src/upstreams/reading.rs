@@ -17,6 +17,8 @@ pub(crate) enum Question {
     Engine,
     /// llama.cpp's slots.
     Slots,
+    /// The models of a llama.cpp in router mode.
+    Router,
     /// An engine's metrics.
     Metrics(Engine),
     /// What is in the memory of an Ollama.
@@ -55,8 +57,8 @@ impl Question {
         match engine {
             // It reports by itself.
             Engine::Airlane => &[],
-            // Slots are there unless they were switched off, metrics only if they were switched on.
-            Engine::LlamaCpp => &[Self::Slots, Self::Metrics(Engine::LlamaCpp)],
+            // Slots are there unless they were switched off or it is a router, metrics only if they were switched on.
+            Engine::LlamaCpp => &[Self::Slots, Self::Router, Self::Metrics(Engine::LlamaCpp)],
             Engine::LlamaSwap => &[Self::LlamaSwap],
             Engine::LmStudio => &[Self::LmStudio, Self::LmStudioV0],
             Engine::Ollama => &[Self::Ollama],
@@ -70,7 +72,7 @@ impl Question {
     /// elsewhere.
     pub(crate) const fn is_sign_of_life(self) -> bool {
         match self {
-            Self::Ollama | Self::LlamaSwap | Self::LmStudio | Self::LmStudioV0 => true,
+            Self::Router | Self::Ollama | Self::LlamaSwap | Self::LmStudio | Self::LmStudioV0 => true,
             Self::Engine | Self::Slots | Self::Metrics(_) => false,
         }
     }
@@ -85,9 +87,13 @@ impl Question {
     pub(crate) const fn rest(self) -> Duration {
         match self {
             Self::Slots | Self::Metrics(Engine::LlamaCpp) => Duration::from_millis(2_500),
-            Self::Engine | Self::Metrics(_) | Self::Ollama | Self::LlamaSwap | Self::LmStudio | Self::LmStudioV0 => {
-                Duration::ZERO
-            }
+            Self::Engine
+            | Self::Router
+            | Self::Metrics(_)
+            | Self::Ollama
+            | Self::LlamaSwap
+            | Self::LmStudio
+            | Self::LmStudioV0 => Duration::ZERO,
         }
     }
 
@@ -95,6 +101,7 @@ impl Question {
         match self {
             Self::Engine | Self::Metrics(_) => "/metrics",
             Self::Slots => "/slots",
+            Self::Router => "/models",
             Self::Ollama => "/api/ps",
             Self::LlamaSwap => "/running",
             Self::LmStudio => "/api/v1/models",
@@ -112,6 +119,7 @@ impl Question {
             }
             Self::Metrics(engine) => Some(Answered { engine, reading: readings::metrics(engine, body)? }),
             Self::Slots => known(Engine::LlamaCpp, readings::slots(body)),
+            Self::Router => known(Engine::LlamaCpp, readings::llama_router(body)),
             Self::Ollama => known(Engine::Ollama, readings::ollama(body)),
             Self::LlamaSwap => known(Engine::LlamaSwap, readings::llama_swap(body)),
             Self::LmStudio | Self::LmStudioV0 => {

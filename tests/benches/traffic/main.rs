@@ -9,8 +9,9 @@ mod report;
 
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use airlane_tests::traffic::{Kind, run, scenarios};
+use airlane_tests::traffic::{Kind, Summary, run, scenarios};
 
 use report::Report;
 
@@ -68,10 +69,26 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
             if arguments.only.as_ref().is_some_and(|text| !scenario.name.contains(text.as_str())) {
                 continue;
             }
-            eprintln!("seed {seed}: {}", scenario.name);
-            for kind in Kind::of(&scenario) {
-                report.add(&scenario, kind, run(&scenario, kind));
+            let began = Instant::now();
+            // Each policy plays the same house for itself, so they may do so side by side.
+            let played: Vec<(Kind, Summary)> = std::thread::scope(|scope| {
+                let kinds: Vec<_> = Kind::of(&scenario)
+                    .map(|kind| {
+                        (
+                            kind,
+                            scope.spawn({
+                                let scenario = &scenario;
+                                move || run(scenario, kind)
+                            }),
+                        )
+                    })
+                    .collect();
+                kinds.into_iter().filter_map(|(kind, play)| Some((kind, play.join().ok()?))).collect()
+            });
+            for (kind, summary) in played {
+                report.add(&scenario, kind, summary);
             }
+            eprintln!("seed {seed}: {} played in {:.0?}", scenario.name, began.elapsed());
             println!("{}", report.last());
         }
     }

@@ -22,4 +22,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let _ = readings::ollama(data);
     let _ = readings::llama_swap(data);
     let _ = readings::lm_studio(data);
+    if let Ok(routed) = readings::llama_router(data) {
+        assert!(routed.models.is_some_and(|models| !models.is_empty() && models.len() <= 5_000));
+    }
 });

@@ -139,6 +139,16 @@ impl Fake {
         self.shared.lock().pages.insert(path.to_owned(), (status, "{\"error\":\"not here\"}".to_owned()));
     }
 
+    /// Answers with this status and text on a path about the server.
+    pub fn tell_status(&self, path: &str, status: u16, text: &str) {
+        self.shared.lock().pages.insert(path.to_owned(), (status, text.to_owned()));
+    }
+
+    /// Answers on a path about the server as it does by itself.
+    pub fn untell(&self, path: &str) {
+        self.shared.lock().pages.remove(path);
+    }
+
     /// Lists its models as those of this owner, like `vllm`: by that it is known what program it is.
     pub fn set_owner(&self, owner: &str) {
         let models = self.shared.lock().models.clone();

@@ -102,7 +102,8 @@ pub(super) struct Node {
     /// In slots; the first one's prompt is being read.
     reading: VecDeque<Job>,
     writing: Vec<Job>,
-    cache: Cache,
+    /// Shared with the futures that are played of it, as long as these change nothing there.
+    cache: Arc<Cache>,
     at: Nanos,
     /// How many of its changes have happened.
     changed: usize,
@@ -124,7 +125,7 @@ impl Node {
             queue: VecDeque::new(),
             reading: VecDeque::new(),
             writing: Vec::new(),
-            cache: Cache::new(spec.cache_tokens),
+            cache: Arc::new(Cache::new(spec.cache_tokens)),
             at: 0,
             changed: 0,
             used: 0,
@@ -167,7 +168,7 @@ impl Node {
     fn die(&mut self) -> Vec<u32> {
         let lost = self.queue.drain(..).chain(self.reading.drain(..)).chain(self.writing.drain(..));
         let lost = lost.map(|job| job.id).collect();
-        self.cache.clear();
+        Arc::make_mut(&mut self.cache).clear();
         (self.is_up, self.holds, self.loading) = (false, None, None);
         lost
     }
@@ -248,7 +249,7 @@ impl Node {
     fn settle(&mut self, tell: &mut impl FnMut(&Job, Deed, Nanos)) {
         if let Some((model, _)) = self.loading.filter(|(_, done)| *done <= self.at) {
             (self.holds, self.loading) = (Some(model), None);
-            self.cache.clear();
+            Arc::make_mut(&mut self.cache).clear();
             // All that wait for this model have seen it load.
             self.queue.iter_mut().filter(|job| job.model == model).for_each(|job| job.was_cold = true);
         }
@@ -257,7 +258,7 @@ impl Node {
         if self.reading.front().is_some_and(|job| job.read_left <= near)
             && let Some(job) = self.reading.pop_front()
         {
-            self.cache.keep(job.talk, job.prompt);
+            Arc::make_mut(&mut self.cache).keep(job.talk, job.prompt);
             tell(&job, Deed::FirstToken, self.at);
             self.writing.push(job);
         }
@@ -265,7 +266,7 @@ impl Node {
         while position < self.writing.len() {
             if self.writing[position].write_left <= near {
                 let job = self.writing.remove(position);
-                self.cache.keep(job.talk, job.prompt + job.output);
+                Arc::make_mut(&mut self.cache).keep(job.talk, job.prompt + job.output);
                 tell(&job, Deed::Ended, self.at);
             } else {
                 position += 1;

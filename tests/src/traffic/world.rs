@@ -53,12 +53,12 @@ pub trait Policy {
     fn lost(&mut self, world: &mut World, id: u32, is_begun: bool);
     /// Comes round every 200 ms, as in the daemon.
     fn look(&mut self, _world: &mut World) {}
-    /// Comes round every 700 ms, as the daemon's probes do.
+    /// Comes round every 600 ms, as the daemon's probes do.
     fn probe(&mut self, _world: &mut World) {}
 }
 
 const LOOK_EVERY: Nanos = 200_000_000;
-const PROBE_EVERY: Nanos = 700_000_000;
+const PROBE_EVERY: Nanos = 600_000_000;
 
 impl World {
     /// The beginning of a scenario.

@@ -1,6 +1,7 @@
 //! Graphics cards through the real `nvml-wrapper` and a library that plays them: what is read, what may fail, and what
 //! is not ours.
 
+mod abandoned;
 mod failures;
 mod foreign;
 mod servers;

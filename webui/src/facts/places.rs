@@ -98,6 +98,9 @@ pub struct HealthRow {
     /// When it is tried again, if it is left alone; 0 is with the next request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial_in_s: Option<u64>,
+    /// It sleeps, and is awake in about this time once it is woken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wakes_in_s: Option<u64>,
     /// The only model that does not do well, if it is not the whole upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -116,6 +119,7 @@ impl HealthRow {
             state: standing.state,
             cause: owned(standing.cause),
             trial_in_s: standing.trial_in.map(up),
+            wakes_in_s: standing.wakes_in.map(up),
             model: standing.model.and_then(owned),
             ignores_cancel: standing.ignores_cancel,
         }
@@ -155,6 +159,7 @@ mod tests {
             state,
             cause: Some(cause.to_owned()).filter(|cause| !cause.is_empty()),
             trial_in_s,
+            wakes_in_s: None,
             model: model.map(str::to_owned),
             ignores_cancel: false,
         };
@@ -170,6 +175,10 @@ mod tests {
                 ),
             ),
             (row(State::Degraded, "boom", None, None), Some("degraded: fails too often (boom)")),
+            (
+                HealthRow { wakes_in_s: Some(20), ..row(State::Sleeping, "no answer", None, None) },
+                Some("sleeping: sleeps, and is woken when a request needs it (no answer); awake about 20 s later"),
+            ),
             (
                 stubborn(row(State::Healthy, "", None, None)),
                 Some("healthy, but does not stop cancelled work: its slots stay taken until that ends"),

@@ -29,7 +29,9 @@ pub(super) fn all(house: &Overview, telemetry: &Telemetry) -> Vec<Ill> {
         });
     }
     for row in &house.upstreams {
-        if let UpstreamState::Silent { reason } = &row.state {
+        if let UpstreamState::Silent { reason } = &row.state
+            && row.is_silent()
+        {
             ills.push(Ill {
                 tone: "bad",
                 what: texts::silent(&row.name),

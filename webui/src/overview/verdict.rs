@@ -22,7 +22,9 @@ impl Verdict {
             match &row.state {
                 UpstreamState::Answers { .. } => answering += 1,
                 UpstreamState::Asking => asking += 1,
-                UpstreamState::Silent { .. } => silent.push(row.name.as_str()),
+                UpstreamState::Silent { .. } if row.is_silent() => silent.push(row.name.as_str()),
+                // It sleeps, and answers when it is needed.
+                UpstreamState::Silent { .. } => answering += 1,
             }
         }
         match (models, silent.as_slice()) {

@@ -182,6 +182,7 @@ fn ill(state: State, cause: &str, trial_in_s: u64, model: Option<&str>) -> Healt
         state,
         cause: Some(cause.to_owned()),
         trial_in_s: Some(trial_in_s),
+        wakes_in_s: None,
         model: model.map(str::to_owned),
         ignores_cancel: model.is_some(),
     }

@@ -52,8 +52,9 @@ const SHARE_MAX: f64 = 0.5;
 const SHARE_HEALTHY: f64 = 0.1;
 /// Pause after the breaker opened for the first time; doubled with each failed trial.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Longest such pause: a place that is back is found within ten seconds.
-const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// Longest such pause: a place that is back serves within ten seconds, the look, the load of a small model and the first
+/// answer included.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Pause after a refused key: a key is put right by a person.
 const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(60);
 /// Pause after a 429 without `Retry-After`.
@@ -88,6 +89,8 @@ pub struct Health {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Hold {
     state: State,
+    /// When it came into this state.
+    since: Moment,
     until: Moment,
 }
 
@@ -110,7 +113,11 @@ impl Health {
     pub fn failed(&mut self, now: Moment, symptom: Symptom, cause: impl Into<String>) {
         self.cause = cause.into();
         self.trial = None;
-        let hold = |state, pause| Some(Hold { state, until: now + pause });
+        let before = self.hold;
+        let hold = |state, pause| {
+            let since = before.filter(|before| before.state == state).map_or(now, |before| before.since);
+            Some(Hold { state, since, until: now + pause })
+        };
         match symptom {
             Symptom::RateLimited { retry_after } => {
                 let pause = retry_after.unwrap_or(PAUSE_RATE_LIMITED).min(RETRY_AFTER_MAX);
@@ -166,6 +173,12 @@ impl Health {
             None => hold.until,
         };
         if now < until { Permission::Not { until } } else { Permission::Trial }
+    }
+
+    /// Since when it answers that it loads its model, if it does.
+    #[must_use]
+    pub fn warms_since(&self) -> Option<Moment> {
+        self.hold.filter(|hold| hold.state == State::Warming).map(|hold| hold.since)
     }
 
     /// How it does, and when it is tried again if it is not called now.

@@ -59,6 +59,12 @@ pub struct Pace {
 const WEIGHT: f64 = 0.2;
 /// Prompts shorter than this tell the round trip, not the speed of reading.
 const PREFILL_TOKENS_MIN: u64 = 64;
+/// No hardware reads faster than this, in tokens a second: 104 H800 together read 1.3 million (DeepSeek with SGLang,
+/// 2025). Whatever a server counts beyond is not believed.
+const PREFILL_PER_S_MAX: f64 = 2e6;
+/// No hardware generates faster than this for one request, in tokens a second: a model that is etched into its chip does
+/// 17,000 (Taalas' HC1 with Llama 3.1 8B, 2026).
+const DECODE_PER_S_MAX: f64 = 50_000.0;
 /// Answers shorter than this tell nothing of the speed of generating.
 const DECODE_TOKENS_MIN: u64 = 4;
 
@@ -94,7 +100,7 @@ impl Pace {
         let weight = WEIGHT.max(1.0 / (self.answers as f64 + 1.0));
         let blend = |old: &mut f64, new: f64| *old += (new - *old) * weight;
         self.answers = self.answers.saturating_add(1);
-        blend(&mut self.output_tokens, measured.output_tokens as f64);
+        blend(&mut self.output_tokens, believed(measured.output_tokens, measured.total, DECODE_PER_S_MAX));
         let Some(first) = measured.first_token else { return };
         if measured.was_cold {
             self.load =
@@ -108,7 +114,8 @@ impl Pace {
         let generating = measured.total.saturating_sub(first);
         if measured.output_tokens >= DECODE_TOKENS_MIN && !generating.is_zero() {
             self.decode_known = true;
-            blend(&mut self.decode_per_s, (measured.output_tokens - 1) as f64 * slow / generating.as_secs_f64());
+            let tokens = believed(measured.output_tokens - 1, generating, DECODE_PER_S_MAX);
+            blend(&mut self.decode_per_s, tokens * slow / generating.as_secs_f64());
         }
     }
 
@@ -140,7 +147,12 @@ const fn tells_reading(prompt_tokens: u64, first: Duration, around: Around) -> b
 
 /// Tokens read a second, had nothing been around.
 fn reading(prompt_tokens: u64, first: Duration, around: Around) -> f64 {
-    prompt_tokens as f64 * around.slow() / first.as_secs_f64()
+    believed(prompt_tokens, first, PREFILL_PER_S_MAX) * around.slow() / first.as_secs_f64()
+}
+
+/// Tokens as a server counted them, up to what hardware could do in the time.
+fn believed(tokens: u64, span: Duration, per_s_max: f64) -> f64 {
+    (tokens as f64).min(span.as_secs_f64() * per_s_max)
 }
 
 /// A day at most: a speed near zero must not overflow anything.
@@ -208,6 +220,18 @@ mod tests {
         pace.note(&answer(1_000, 101, 500, 2_500), Around::NOTHING);
         pace.look(1_000, 9 * second, Around::NOTHING);
         assert_eq!(pace.prefill_per_s, 2_000.0);
+    }
+
+    #[test]
+    fn no_count_is_believed_that_no_hardware_reaches() {
+        let mut pace = Pace::local();
+        (0..50).for_each(|_| pace.note(&answer(u64::MAX, u64::MAX, 500, 2_500), Around::NOTHING));
+        let (reads, writes, length) = (pace.prefill_per_s, pace.decode_per_s, pace.output_tokens);
+        assert!(reads <= PREFILL_PER_S_MAX && writes <= DECODE_PER_S_MAX, "{pace:?}");
+        assert!(length <= DECODE_PER_S_MAX * 2.5, "{pace:?}");
+        let mut fresh = Pace::local();
+        fresh.look(u64::MAX, Duration::from_millis(500), Around::NOTHING);
+        assert!(fresh.prefill_per_s <= PREFILL_PER_S_MAX, "{fresh:?}");
     }
 
     #[test]

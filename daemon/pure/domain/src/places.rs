@@ -56,6 +56,19 @@ impl Site {
         let is_away = || self.health.state() == State::Offline || self.sleep.is_waking(now);
         if self.sleep.guess.is_some() && is_away() { self.sleep.ready_in(now) } else { None }
     }
+
+    /// How it does. One that could be woken is not called offline.
+    #[must_use]
+    pub fn standing(&self, now: Moment) -> Standing<'_> {
+        let standing = self.health.standing(now);
+        match self.wake_in(now) {
+            Some(wakes_in) => {
+                let cause = self.health.cause();
+                Standing { state: State::Sleeping, wakes_in: Some(wakes_in), cause, trial_in: None, ..standing }
+            }
+            None => standing,
+        }
+    }
 }
 
 /// A model in the memory of a server that holds one at a time.
@@ -249,15 +262,16 @@ impl Places {
         here.map(|(_, place)| place.running.len()).sum()
     }
 
-    /// Counts those that wait anew, from none, and forgets what must be over. Tells whether a lane has its turn somewhere.
-    pub(crate) fn begin_look(&mut self, now: Moment) -> bool {
-        let mut is_due = false;
+    /// Counts those that wait anew, from none, and forgets what must be over.
+    pub(crate) fn begin_look(&mut self, now: Moment) -> Seen {
+        let mut seen = Seen::default();
         for place in self.places.values_mut() {
-            is_due |= place.turns.look(place.waiting.map(|work| !work.is_zero()));
+            seen.is_turn |= place.turns.look(place.waiting.map(|work| !work.is_zero()));
             place.waiting = [Duration::ZERO; 3];
             place.abandoned.tidy(now);
+            seen.is_room |= place.has_room();
         }
-        is_due
+        seen
     }
 
     /// The models of an upstream.
@@ -269,7 +283,7 @@ impl Places {
     #[must_use]
     pub fn standing(&self, upstream: &str, now: Moment) -> Standing<'_> {
         let ignores_cancel = self.site(upstream).is_some_and(|site| site.ignores_cancel);
-        let site = self.site(upstream).map(|site| site.health.standing(now)).unwrap_or_default();
+        let site = self.site(upstream).map(|site| site.standing(now)).unwrap_or_default();
         let site = Standing { ignores_cancel, ..site };
         if !site.state.is_well() {
             return site;
@@ -292,6 +306,15 @@ impl Places {
     }
 }
 
+/// What a look at all places found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// A lane has its turn somewhere.
+    pub(crate) is_turn: bool,
+    /// Somewhere there is room.
+    pub(crate) is_room: bool,
+}
+
 /// A number for a place that differs from its neighbours' (FNV-1a, 32 bit).
 #[must_use]
 pub fn seed(upstream: &str, model: &str) -> u32 {
@@ -299,13 +322,24 @@ pub fn seed(upstream: &str, model: &str) -> u32 {
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Why a place may not be called now, if it may not.
-pub(crate) fn hold<'a>(site: Option<&'a Site>, place: Option<&'a Place>, now: Moment) -> Option<Held<'a>> {
-    let both = [site.map(|site| &site.health), place.map(|place| &place.health)];
-    both.into_iter().flatten().find_map(|health| match health.permission(now) {
-        Permission::Yes | Permission::Trial => None,
-        Permission::Not { until } => Some(Held { state: health.state(), cause: health.cause(), until }),
-    })
+/// Why a place may not be called now, if it may not. An upstream that is looked at is not tried by a request: the look finds
+/// out whether it is back, and a request would hang at one that is frozen.
+pub(crate) fn hold<'a>(
+    site: Option<&'a Site>,
+    place: Option<&'a Place>,
+    is_looked_at: bool,
+    now: Moment,
+) -> Option<Held<'a>> {
+    let held = |health: &'a Health, is_looked_at: bool| {
+        let until = match health.permission(now) {
+            Permission::Not { until } => until,
+            Permission::Trial if is_looked_at => now,
+            Permission::Yes | Permission::Trial => return None,
+        };
+        Some(Held { state: health.state(), cause: health.cause(), until, warms_since: health.warms_since() })
+    };
+    let site = site.and_then(|site| held(&site.health, is_looked_at));
+    site.or_else(|| place.and_then(|place| held(&place.health, false)))
 }
 
 /// Why a place is not called now.
@@ -317,6 +351,15 @@ pub struct Held<'a> {
     pub cause: &'a str,
     /// When it is tried again.
     pub until: Moment,
+    /// Since when it has answered that it loads its model, if that is the reason.
+    pub warms_since: Option<Moment>,
+}
+
+impl Held<'_> {
+    /// Whether it loads its model, and has not done so for too long.
+    pub(crate) fn is_awaited(&self, longest: Duration, now: Moment) -> bool {
+        self.warms_since.is_some_and(|since| now.since(since) < longest)
+    }
 }
 
 #[cfg(test)]
@@ -398,6 +441,7 @@ mod tests {
             state: State::RateLimited,
             cause: "too many",
             trial_in: Some(Duration::from_secs(20)),
+            wakes_in: None,
             model: Some("b"),
             ignores_cancel: false,
         };

@@ -150,7 +150,7 @@ impl Upstream {
         }
     }
 
-    /// Whether other Airlanes may have its models through us: model servers of ours, and no more.
+    /// Whether it is a model server of ours: it is looked at, and other Airlanes may have its models through us.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.local && !self.is_node && self.kind != UpstreamKind::Loopback

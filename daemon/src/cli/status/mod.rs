@@ -110,6 +110,7 @@ mod tests {
             state,
             cause: Some("slow down".to_owned()),
             trial_in_s: Some(9),
+            wakes_in_s: None,
             model: model.map(str::to_owned),
             ignores_cancel: false,
         };

@@ -107,6 +107,7 @@ impl Check {
                 8_192,
             )),
             queue_wait: self.seconds("endpoint.queue_wait_s", draft.queue_wait_s, 0..=3_600, 30),
+            load_wait: self.seconds("endpoint.load_wait_s", draft.load_wait_s, 0..=3_600, 300),
             heartbeat: self.seconds("endpoint.heartbeat_s", draft.heartbeat_s, 1..=600, 10),
             client_timeout: self.seconds("endpoint.client_timeout_s", draft.client_timeout_s, 1..=3_600, 60),
             drain: self.seconds("endpoint.drain_s", draft.drain_s, 0..=3_600, 30),

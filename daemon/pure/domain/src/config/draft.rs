@@ -47,6 +47,7 @@ pub struct EndpointDraft {
     pub max_waiting: Option<u64>,
     pub max_connections: Option<u64>,
     pub queue_wait_s: Option<u64>,
+    pub load_wait_s: Option<u64>,
     pub heartbeat_s: Option<u64>,
     pub client_timeout_s: Option<u64>,
     pub drain_s: Option<u64>,

@@ -105,6 +105,8 @@ pub struct Endpoint {
     pub max_connections: usize,
     /// Longest wait for a place.
     pub queue_wait: Duration,
+    /// Longest wait for a model that is being loaded.
+    pub load_wait: Duration,
     /// Silence after which a waiting stream gets a comment.
     pub heartbeat: Duration,
     /// Longest silence of a client that should send or read.
@@ -129,6 +131,7 @@ impl Default for Endpoint {
             max_waiting: 1_024,
             max_connections: 8_192,
             queue_wait: Duration::from_secs(30),
+            load_wait: Duration::from_secs(300),
             heartbeat: Duration::from_secs(10),
             client_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(30),

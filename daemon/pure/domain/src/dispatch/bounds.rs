@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Attempt, Dispatch, Entry, House};
+use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::route::{Leg, Route};
@@ -14,12 +15,20 @@ const TRUSTED_ANSWERS: u64 = 3;
 const RETRY_AFTER_FAILURES: Duration = Duration::from_secs(1);
 
 impl Dispatch {
-    /// How long a request may still wait.
+    /// How long a request may still wait, as things are: longer, as soon as it waits for a place that gets ready.
     #[must_use]
-    pub fn patience(&self, ticket: u64, house: House<'_>, now: Moment) -> Duration {
+    pub fn patience(&self, ticket: u64, now: Moment) -> Duration {
         let Some(ticket) = self.waiting.iter().find(|waiting| waiting.id == ticket) else { return Duration::ZERO };
-        let most = house.config.endpoint.queue_wait + ticket.score.wake;
+        let most = ticket.gives_up.since(now);
         ticket.entry.until.map_or(most, |until| most.min(until.since(now)))
+    }
+
+    /// Whether a place has answered that it loads its model, and not for so long that nobody waits for it any more.
+    #[must_use]
+    pub fn is_awaited(&self, target: &Target, house: House<'_>, now: Moment) -> bool {
+        let of_model = self.places.place(target).and_then(|place| place.health.warms_since());
+        let since = of_model.or_else(|| self.places.site(&target.upstream)?.health.warms_since());
+        since.is_some_and(|since| now.since(since) < house.config.endpoint.load_wait)
     }
 
     pub(super) fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {
@@ -45,6 +54,8 @@ impl Dispatch {
         let wake = if is_measured { score.wake } else { Duration::ZERO };
         let needed = match entry.attempt {
             Attempt::First => score.wait + wake,
+            // Nobody knows for how long a server loads that answers so: that is waited for, and sends nobody away.
+            Attempt::AfterLoss | Attempt::AfterFailure if score.is_warming => score.wait + wake,
             Attempt::AfterLoss | Attempt::AfterFailure => score.wait + wake + score.load + score.prefill,
         };
         if now < until && (!self.is_trusted(first) || needed <= until.since(now)) {

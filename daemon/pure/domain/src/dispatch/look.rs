@@ -28,7 +28,7 @@ impl Dispatch {
     pub fn look(&self, entry: &Entry, house: House<'_>, now: Moment) -> Look {
         let (route, refusal) = weigh(&self.asked(entry, house, now));
         let wanted = Wanted::new(house.config, &self.waiting);
-        let has_room = |leg: &Leg| leg.score.wake.is_zero() && self.has_room(&leg.target, entry, &wanted, now);
+        let has_room = |leg: &Leg| leg.score.is_ready() && self.has_room(&leg.target, entry, &wanted, now);
         let room = route.legs.iter().map(has_room).collect();
         let goes = self.leg_with_room(entry, &route, &wanted, house, now);
         let late = route.legs.first().and_then(|first| self.check_deadline(entry, first, now).err());

@@ -154,19 +154,26 @@ impl Dispatch {
         let route = self.choose(&entry, house, now)?;
         if let Some(first) = route.legs.first() {
             self.check_deadline(&entry, first, now)?;
-            self.check_budget(&entry, first, now)?;
         }
         // Who came before goes before: a newcomer passes those that wait only where they do not want to go.
         let wanted = Wanted::new(house.config, &self.waiting);
-        if let Some(leg) = self.leg_with_room(&entry, &route, &wanted, house, now) {
+        let leg = self.leg_with_room(&entry, &route, &wanted, house, now);
+        if leg.is_none() {
+            self.check_bounds(&route, house)?;
+        }
+        // Only what is let in costs an attempt.
+        if let Some(first) = route.legs.first() {
+            self.check_budget(&entry, first, now)?;
+        }
+        if let Some(leg) = leg {
             let start = self.shares.start(&entry.client, tokens(&entry));
             let hedge_after = self.hedge_after(&entry, &leg, &route, house);
             return Ok(Entered::Go(Grant { hedge_after, ..self.grant(&entry, leg, start, house, now) }));
         }
-        self.check_bounds(&route, house)?;
         self.last_id += 1;
         let start = self.shares.start(&entry.client, tokens(&entry));
-        let mut ticket = Ticket::new(self.last_id, entry, start, &route);
+        let mut ticket = Ticket::new(self.last_id, entry, start);
+        ticket.renew(&route, house, now);
         count(&mut self.places, &mut ticket);
         self.waiting.push(ticket);
         Ok(Entered::Wait(self.last_id))
@@ -230,7 +237,7 @@ impl Dispatch {
             return None;
         }
         let first = route.legs.first()?;
-        let free = |leg: &&Leg| leg.score.wake.is_zero() && self.has_room(&leg.target, entry, wanted, now);
+        let free = |leg: &&Leg| leg.score.is_ready() && self.has_room(&leg.target, entry, wanted, now);
         if first.is_bound || free(&first) {
             return Some(first).filter(free).cloned();
         }

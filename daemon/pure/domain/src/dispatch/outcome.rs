@@ -41,6 +41,10 @@ impl Dispatch {
             running.first_token = now;
             running.is_read = true;
         }
+        // It need not be waited for any longer.
+        if place.health.warms_since().is_some() {
+            place.health.answered();
+        }
     }
 
     /// A call has ended. Those that wait may have their turn: [`Dispatch::wake`].
@@ -115,8 +119,12 @@ impl Dispatch {
         let site = self.places.site_mut(upstream);
         match result {
             Ok(()) => {
+                let has_loaded = site.health.warms_since().is_some();
                 site.health.answered();
                 site.sleep.answered(now);
+                // What its models answered before holds no longer.
+                let warming = self.places.of_mut(upstream).filter(|place| place.health.warms_since().is_some());
+                warming.filter(|_| has_loaded).for_each(|place| place.health.answered());
             }
             Err((symptom, cause)) => site.health.failed(now, symptom, cause),
         }

@@ -8,14 +8,41 @@ use super::{Dispatch, Grant, House, Woken, count, ticket};
 use crate::catalogue::Target;
 use crate::lane::Lane;
 use crate::moment::Moment;
+use crate::places::Seen;
 use crate::refusal::Refusal;
 
 /// Most decisions made at one moment for those that wait; the others' turn is the next moment.
 const DECISIONS_MAX: usize = 64;
-/// Most of these for requests that want to wait for their place although another one has room. It may have become
+/// Most places looked at in one moment for requests whose decision is merely old: each decision looks at all that offer
+/// the model, and everybody else waits meanwhile.
+const STALE_PLACES_MAX: usize = 6_400;
+/// So many of these decisions there may be in the largest house.
+const STALE_MIN: usize = 4;
+/// Most decisions for requests that want to wait for their place although another one has room. It may have become
 /// better, but in a house of a thousand places there is always one with room; the others are asked when their decision
 /// is stale.
 const ELSEWHERE_MAX: usize = 4;
+
+/// What is left of a moment's decisions for requests whose place has no room.
+struct Spare {
+    stale: usize,
+    elsewhere: usize,
+}
+
+impl Spare {
+    fn new(upstreams: usize, seen: Seen) -> Self {
+        let stale = (STALE_PLACES_MAX / upstreams.max(1)).clamp(STALE_MIN, DECISIONS_MAX);
+        Self { stale, elsewhere: if seen.is_room { ELSEWHERE_MAX } else { 0 } }
+    }
+}
+
+/// Takes one of a number, if there is one left.
+const fn take(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
+}
+
 impl Dispatch {
     /// Gives places that have room to those that wait. To be called whenever something has changed, and now and then.
     pub fn wake(&mut self, house: House<'_>, now: Moment) -> Vec<Woken> {
@@ -25,19 +52,19 @@ impl Dispatch {
         }
         let wanted = Wanted::new(house.config, &self.waiting);
         // Each one's wait is the work of those before it, so that is added up along the way.
-        let is_turn = self.places.begin_look(now);
+        let seen = self.places.begin_look(now);
         let mut order: Vec<(ticket::Order, u64)> =
             self.waiting.iter().map(|ticket| (ticket.order(), ticket.id)).collect();
         order.sort_unstable();
-        if is_turn {
+        if seen.is_turn {
             self.take_turns(&mut order, now);
         }
-        let (mut decisions, mut elsewhere) = (0, 0);
+        let (mut decisions, mut spare) = (0, Spare::new(house.config.upstreams.len(), seen));
         for (_, id) in order {
             // They are kept in the order of their numbers.
             let Ok(position) = self.waiting.binary_search_by_key(&id, |ticket| ticket.id) else { continue };
             let is_over = decisions >= DECISIONS_MAX || self.running >= house.config.endpoint.max_concurrent;
-            if !is_over && self.is_due(position, &mut elsewhere, &wanted, now) {
+            if !is_over && self.is_due(position, &mut spare, &wanted, now) {
                 decisions += 1;
                 if let Some(result) = self.decide(position, &wanted, house, now) {
                     woken.push(Woken { ticket: id, result });
@@ -87,15 +114,17 @@ impl Dispatch {
     }
 
     /// Whether something may have changed for one that waits.
-    fn is_due(&self, position: usize, elsewhere: &mut usize, wanted: &Wanted<'_>, now: Moment) -> bool {
+    fn is_due(&self, position: usize, spare: &mut Spare, wanted: &Wanted<'_>, now: Moment) -> bool {
         let Some(ticket) = self.waiting.get(position) else { return false };
         let has_room = |target: &Target| self.has_room(target, &ticket.entry, wanted, now);
-        if now.since(ticket.chosen) >= ticket::STALE_AFTER || ticket.open().iter().any(has_room) {
+        // A place with room is never left idle for decisions that are only old.
+        if ticket.open().iter().any(has_room) {
             return true;
         }
-        let is_due = *elsewhere < ELSEWHERE_MAX && ticket.targets.iter().any(has_room);
-        *elsewhere += usize::from(is_due);
-        is_due
+        if now.since(ticket.chosen) >= ticket::STALE_AFTER {
+            return take(&mut spare.stale);
+        }
+        spare.elsewhere > 0 && ticket.targets.iter().any(has_room) && take(&mut spare.elsewhere)
     }
 
     /// Decides again on one that waits; `None` if it goes on waiting.
@@ -126,7 +155,7 @@ impl Dispatch {
                     return Some(Err(refusal));
                 }
                 let ticket = self.waiting.get_mut(position)?;
-                ticket.renew(&route, now);
+                ticket.renew(&route, house, now);
                 count(&mut self.places, ticket);
                 None
             }

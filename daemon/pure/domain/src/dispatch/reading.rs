@@ -11,8 +11,8 @@ use crate::reading::{Engine, InMemory, Load, ModelState, Others, OursThen, Readi
 /// What a reading came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Requests of others that the server works on.
-    pub others: u32,
+    /// Requests of others that the server works on; `None` where it tells nothing of requests.
+    pub others: Option<u32>,
     /// It works for others, or loads a model: it should be asked again soon.
     pub is_active: bool,
     /// What is new about how it takes cancelled calls: whether it goes on with them.
@@ -25,7 +25,7 @@ impl Dispatch {
     pub fn read(&mut self, upstream: &str, engine: Engine, reading: &Reading, asked: Moment, now: Moment) -> Heard {
         self.places.site_mut(upstream).engine = Some(engine);
         let targets = self.targets_of(upstream);
-        let mut others: u32 = 0;
+        let mut others = None;
         // Loads and models may both be many.
         let by_model: HashMap<&str, &Target> = targets.iter().map(|target| (target.model.as_str(), target)).collect();
         let is_only = reading.loads.len() == 1;
@@ -36,7 +36,8 @@ impl Dispatch {
                 Some(model) => by_model.get(model).copied().into_iter().collect(),
                 None => targets.iter().collect(),
             };
-            others = others.saturating_add(note_load(&mut self.places, load, &own, asked).running);
+            let running = note_load(&mut self.places, load, &own, asked).running;
+            others = Some(others.map_or(running, |others: u32| others.saturating_add(running)));
         }
         if let Some(models) = &reading.models {
             self.note_models(&targets, models, now);
@@ -126,7 +127,7 @@ mod tests {
         let running = Running { began: at(0), ..Running::default() };
         dispatch.places.place_mut(&Target::new("box", "m"), true).running = vec![running];
         let heard = dispatch.read("box", Engine::LlamaCpp, &told(vec![load(None, 3)]), at(2_000), at(2_010));
-        assert_eq!(heard, Heard { others: 2, is_active: true, ignores_cancel: None });
+        assert_eq!(heard, Heard { others: Some(2), is_active: true, ignores_cancel: None });
         let seen = place(&dispatch, "m");
         assert_eq!((seen.told.others, seen.slots), (Others { running: 2, waiting: 0 }, Some(4)));
         let other = dispatch.places.place(&Target::new("other", "m")).expect("a place");
@@ -153,7 +154,7 @@ mod tests {
         let models = vec![state("a", InMemory::Yes), state("b", InMemory::Loading)];
         let reading = Reading { models: Some(models), ..Reading::default() };
         let heard = dispatch.read("box", Engine::LlamaSwap, &reading, at(0), at(10));
-        assert_eq!(heard, Heard { others: 0, is_active: true, ignores_cancel: None });
+        assert_eq!(heard, Heard { others: None, is_active: true, ignores_cancel: None });
         let resident = |dispatch: &Dispatch| ["a", "b", "c"].map(|model| place(dispatch, model).resident);
         assert_eq!(resident(&dispatch), [Some(true), Some(false), Some(false)]);
         assert_eq!(place(&dispatch, "b").told.loading_since, Some(at(10)));

@@ -16,6 +16,7 @@ mod hedge;
 mod look;
 mod turns;
 mod wake;
+mod warm;
 
 struct Tower {
     dispatch: Dispatch,

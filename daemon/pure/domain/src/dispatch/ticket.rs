@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Entry;
+use super::{Entry, House};
 use crate::catalogue::Target;
 use crate::moment::Moment;
 use crate::route::{Route, Score, Strategy};
@@ -25,6 +25,8 @@ pub(super) struct Ticket {
     pub(super) score: Score,
     /// When that was decided.
     pub(super) chosen: Moment,
+    /// When it has waited for too long.
+    pub(super) gives_up: Moment,
 }
 
 /// Who goes first: the more urgent lane, then the client's turn, then the order of coming. The lanes count from 1, so that
@@ -32,19 +34,22 @@ pub(super) struct Ticket {
 pub(super) type Order = (u8, u64, u64);
 
 impl Ticket {
-    pub(super) fn new(id: u64, entry: Entry, start: u64, route: &Route) -> Self {
-        let chosen = entry.since;
-        let mut ticket =
-            Self { id, entry, start, targets: Vec::new(), is_choosy: false, score: Score::default(), chosen };
-        ticket.renew(route, chosen);
-        ticket
+    pub(super) fn new(id: u64, entry: Entry, start: u64) -> Self {
+        let (targets, score) = (Vec::new(), Score::default());
+        Self { id, entry, start, targets, is_choosy: false, score, chosen: Moment::START, gives_up: Moment::START }
     }
 
-    pub(super) fn renew(&mut self, route: &Route, now: Moment) {
+    /// Takes a decision over.
+    pub(super) fn renew(&mut self, route: &Route, house: House<'_>, now: Moment) {
+        let is_new = self.targets.is_empty();
         self.targets = route.legs.iter().map(|leg| leg.target.clone()).collect();
         self.chosen = now;
         let Some(first) = route.legs.first() else { return };
         self.score = first.score;
+        // While its place wakes or warms up it does not queue, whenever that begins.
+        if is_new || !first.score.is_ready() {
+            self.gives_up = self.gives_up.max(now + first.score.ready_in() + house.config.endpoint.queue_wait);
+        }
         self.is_choosy = first.is_bound || matches!(first.strategy, Strategy::Auto | Strategy::Fastest);
     }
 

@@ -17,6 +17,8 @@ pub enum State {
     Busy,
     /// It loads a model.
     Warming,
+    /// Its machine sleeps, and is woken when a request needs it.
+    Sleeping,
     /// It answers, but fails too often.
     Degraded,
     /// It wants to be left alone for a while. This is not held against it.
@@ -29,11 +31,12 @@ pub enum State {
 
 impl State {
     /// All states, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unknown,
         Self::Healthy,
         Self::Busy,
         Self::Warming,
+        Self::Sleeping,
         Self::Degraded,
         Self::RateLimited,
         Self::Misconfigured,
@@ -48,6 +51,7 @@ impl State {
             Self::Healthy => "healthy",
             Self::Busy => "busy",
             Self::Warming => "warming",
+            Self::Sleeping => "sleeping",
             Self::Degraded => "degraded",
             Self::RateLimited => "rate_limited",
             Self::Misconfigured => "misconfigured",
@@ -63,6 +67,7 @@ impl State {
             Self::Healthy => "answers",
             Self::Busy => "has no room at the moment",
             Self::Warming => "loads a model",
+            Self::Sleeping => "sleeps, and is woken when a request needs it",
             Self::Degraded => "fails too often",
             Self::RateLimited => "wants to be left alone for a while",
             Self::Misconfigured => "refuses the key that the config has for it",
@@ -86,6 +91,8 @@ pub struct Standing<'a> {
     pub cause: &'a str,
     /// When it is tried again; `None` if nothing holds it.
     pub trial_in: Option<Duration>,
+    /// It sleeps, and is awake in about this time once it is woken.
+    pub wakes_in: Option<Duration>,
     /// The only model that does not do well, if it is not all of them.
     pub model: Option<&'a str>,
     /// It goes on with work whose client has left.

@@ -103,8 +103,10 @@ pub(super) fn may(asked: &Asked<'_>, spot: &Spot<'_>) -> Result<Surface, Why> {
     if over(provider.prompt_price_max, price.prompt_micros) || over(provider.output_price_max, price.output_micros) {
         return Err(Why::Price(price));
     }
-    match hold(site, place, asked.now) {
+    match hold(site, place, upstream.is_shared(), asked.now) {
         None => Ok(far),
+        // It is waited for, where nobody else can serve.
+        Some(held) if held.is_awaited(asked.config.endpoint.load_wait, asked.now) => Ok(far),
         // It is woken, if that is worth it.
         Some(_) if asked.places.site(&target.upstream).is_some_and(|site| site.wake_in(asked.now).is_some()) => Ok(far),
         Some(held) => Err(Why::Health { state: held.state, cause: held.cause.to_owned(), until: held.until }),

@@ -1,5 +1,6 @@
 //! Chooses where a request goes: which places could answer it, which may, and which would do it best.
 
+mod best;
 mod candidates;
 mod drop;
 mod reason;
@@ -8,6 +9,8 @@ mod spot;
 #[cfg(test)]
 mod tests;
 mod wish;
+#[cfg(test)]
+mod work;
 
 use crate::catalogue::{Catalogue, Target};
 use crate::config::Config;
@@ -25,9 +28,9 @@ pub use reason::Reason;
 pub use score::Score;
 pub use wish::{Mark, Needs, Provider, Wish};
 
+use best::{Best, Ranked};
 use candidates::Tier;
 use score::Position;
-use spot::Spot;
 
 /// Everything that a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -141,12 +144,11 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
     let strategy = asked.wish.provider.sort.unwrap_or(tier.strategy);
     let spots = spot::spots(asked, &tier.targets);
     let hope = score::hope(&spots);
-    let mut keyed = Vec::new();
     // No more are needed, unless one further back is where a tool call is answered.
-    let most = if asked.wish.tool_loop { usize::MAX } else { LEGS_MAX };
+    let mut best = Best::new(if asked.wish.tool_loop { usize::MAX } else { LEGS_MAX });
     // A tier names each place once, so only those of earlier tiers may be known.
     let dropped_before = route.dropped.len();
-    for spot in &spots {
+    for (number, spot) in spots.iter().enumerate() {
         let is_known = |known: &Target| known == spot.target;
         let mut dropped = route.dropped.iter().take(dropped_before);
         if route.legs.iter().any(|leg| is_known(&leg.target)) || dropped.any(|dropped| is_known(&dropped.target)) {
@@ -160,31 +162,25 @@ fn add_legs(asked: &Asked<'_>, tier: &Tier<'_>, route: &mut Route) {
                 let position = Position { spot, score: &score, weight: weight.unwrap_or(1) };
                 let key = (
                     asked.wish.provider.position(&spot.upstream.name),
-                    is_left_asleep(asked, &score, strategy),
+                    last_choice(asked, &score, strategy),
                     score::key(asked, &position, strategy),
                 );
-                keyed.push((key, (spot, far, score)));
-                // The best are picked out now and then, so that a thousand places need no room for a thousand.
-                if keyed.len() >= most.saturating_mul(4) {
-                    keyed.sort_by_key(|(key, _)| *key);
-                    keyed.truncate(most);
-                }
+                best.take((key, number), (far, score));
             }
         }
     }
-    keyed.sort_by_key(|(key, _)| *key);
-    keyed.truncate(most);
-    let leg = |(spot, far, score): (&Spot<'_>, Surface, Score)| {
-        Leg::new(spot.target, far, spot.upstream.local, score, strategy)
+    let leg = |((_, number), (far, score)): Ranked| {
+        spots.get(number).map(|spot| Leg::new(spot.target, far, spot.upstream.local, score, strategy))
     };
-    route.legs.extend(keyed.into_iter().map(|(_, best)| leg(best)));
+    route.legs.extend(best.sorted().into_iter().filter_map(leg));
 }
 
-/// Whether a machine sleeps and is woken only if nobody else can serve: where the strategy does not go by time, and for
-/// work that has time.
-fn is_left_asleep(asked: &Asked<'_>, score: &Score, strategy: Strategy) -> bool {
+/// Places that serve only if nobody else can: those that load their model, since nobody knows for how long, and behind
+/// them machines that sleep, where the strategy does not go by time, and for work that has time.
+fn last_choice(asked: &Asked<'_>, score: &Score, strategy: Strategy) -> u8 {
     let is_by_time = matches!(strategy, Strategy::Auto | Strategy::Fastest);
-    !score.wake.is_zero() && (!is_by_time || asked.lane == Lane::Bulk)
+    let is_left_asleep = !score.wake.is_zero() && (!is_by_time || asked.lane == Lane::Bulk);
+    if is_left_asleep { 2 } else { u8::from(score.is_warming) }
 }
 
 /// A conversation in the middle of a tool call stays where it is: another model would not know what it called, or how.
@@ -194,8 +190,9 @@ fn bind(asked: &Asked<'_>, legs: &mut [Leg]) {
     }
     let Some(last) = asked.sessions.last(&asked.wish.prefix, asked.now) else { return };
     // Rather the same model elsewhere than another one.
-    let same = legs.iter().position(|leg| leg.target == *last);
-    let alike = || legs.iter().position(|leg| leg.target.model == last.model);
+    let is_there = |leg: &Leg| !leg.score.is_warming;
+    let same = legs.iter().position(|leg| is_there(leg) && leg.target == *last);
+    let alike = || legs.iter().position(|leg| is_there(leg) && leg.target.model == last.model);
     if let Some(position) = same.or_else(alike)
         && let Some(before) = legs.get_mut(..=position)
     {

@@ -7,7 +7,7 @@ use super::spot::Spot;
 use super::wish::Wish;
 use crate::catalogue::{ModelInfo, Price, Target};
 use crate::pace::Pace;
-use crate::places::{MODEL_DWELL, Place, Site};
+use crate::places::{MODEL_DWELL, Place, Site, hold};
 use crate::reading::Others;
 use crate::strategy::Strategy;
 
@@ -20,6 +20,8 @@ pub struct Score {
     pub wait: Duration,
     /// To load the model.
     pub load: Duration,
+    /// It takes no call before the model is loaded.
+    pub is_warming: bool,
     /// To read the prompt, less what is in its cache.
     pub prefill: Duration,
     /// To generate the answer.
@@ -56,10 +58,24 @@ const THROTTLED: f64 = 1.5;
 const AILING: f64 = 4.0;
 /// Foreign load counts up to this share; beyond it a GPU still gives something.
 const PRESSURE_MAX: f64 = 0.9;
+/// A server that loads its model is not asked again before this time.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
 /// Answers without a wish for their length are taken to be as long as those before, but not longer than this.
 const OUTPUT_TOKENS_MAX: f64 = 8_192.0;
 
 impl Score {
+    /// Whether it takes a call now: its machine is awake, and its server does not wait for its model.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.wake.is_zero() && !self.is_warming
+    }
+
+    /// Until it takes a call.
+    #[must_use]
+    pub fn ready_in(&self) -> Duration {
+        self.wake + if self.is_warming { self.load } else { Duration::ZERO }
+    }
+
     /// Time to the first token.
     #[must_use]
     pub fn first_token(&self) -> Duration {
@@ -146,6 +162,8 @@ fn pace(place: Option<&Place>, is_local: bool, hope: &Hope) -> Pace {
 
 /// Predicts how a place would answer.
 pub(super) fn score(asked: &Asked<'_>, spot: &Spot<'_>, hope: &Hope) -> Score {
+    #[cfg(test)]
+    super::work::done(1);
     let Spot { target, upstream, info, place, site, .. } = *spot;
     let is_local = upstream.local;
     let pace = &pace(place, is_local, hope);
@@ -159,15 +177,23 @@ pub(super) fn score(asked: &Asked<'_>, spot: &Spot<'_>, hope: &Hope) -> Score {
     let other = if upstream.one_model { other_model(asked, target, site) } else { None };
     // Where somebody is served, the model is there, or is being loaded: then the time to that is in the wait.
     let is_cold = other.is_some() || (told == Some(false) && running == 0 && others.running == 0);
-    let load = match place.and_then(|place| place.told.loading_since) {
-        Some(since) => pace.load.saturating_sub(asked.now.since(since)),
-        None if is_cold => pace.load,
-        None => Duration::ZERO,
+    let held = hold(site, place, upstream.is_shared(), asked.now);
+    let awaited = held.filter(|held| held.is_awaited(asked.config.endpoint.load_wait, asked.now));
+    let warms_since = awaited.and_then(|held| held.warms_since);
+    let loading_since = place.and_then(|place| place.told.loading_since);
+    let left = |since| pace.load.saturating_sub(asked.now.since(since));
+    let load = match (warms_since, loading_since) {
+        // One that is late is expected every moment, and yet no sooner than the next look.
+        (Some(since), _) => left(since).max(NEXT_LOOK),
+        (None, Some(since)) => left(since),
+        (None, None) if is_cold => pace.load,
+        (None, None) => Duration::ZERO,
     };
     Score {
         wake: site.and_then(|site| site.wake_in(asked.now)).unwrap_or_default(),
         wait: other.unwrap_or_default().max(place.map_or(Duration::ZERO, |place| wait(asked, place))),
         load,
+        is_warming: warms_since.is_some(),
         prefill: pace.prefill(asked.wish.prompt_tokens - warm_tokens).mul_f64(slow),
         decode: pace.decode(output).mul_f64(slow),
         warm_tokens,

@@ -51,6 +51,8 @@ pub(super) fn spots<'a>(asked: &'a Asked<'a>, targets: &'a [Target]) -> Vec<Spot
         let is_it = |upstream: &Upstream| upstream.name == target.upstream;
         let found = behind.iter().position(is_it).map(|position| before.len() + position);
         let Some(position) = found.or_else(|| before.iter().position(is_it)) else { continue };
+        #[cfg(test)]
+        super::work::done(position.abs_diff(next) + 1);
         next = position + 1;
         spots.extend(all.get(position).map(|upstream| looker.spot(number, target, upstream)));
     }

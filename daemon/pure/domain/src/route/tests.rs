@@ -277,7 +277,7 @@ fn the_clients_own_wishes_hold() {
 
 #[test]
 fn the_ill_are_passed_over_while_anybody_is_well() {
-    for symptom in [Symptom::Unreachable, Symptom::Unauthorized, Symptom::Loading, Symptom::Overloaded] {
+    for symptom in [Symptom::Unreachable, Symptom::Unauthorized, Symptom::Overloaded] {
         let house = Fixture::new(&["qwen"]).ill("gpu/qwen", symptom);
         assert_eq!(house.order(), ["mac/qwen", "cloud/qwen"], "{symptom:?}");
         // Alone, it is tried: a breaker is no reason to fail.
@@ -285,6 +285,37 @@ fn the_ill_are_passed_over_while_anybody_is_well() {
         assert!(house.route().legs[0].is_last_resort, "{symptom:?}");
     }
     assert_eq!(Fixture::new(&["qwen"]).ill("gpu/qwen", Symptom::Unreachable).why("gpu/qwen"), "it is offline: why");
+}
+
+#[test]
+fn one_that_loads_its_model_is_the_last_choice_and_is_waited_for() {
+    let house = Fixture::new(&["qwen"]).ill("gpu/qwen", Symptom::Loading);
+    assert_eq!(house.order(), ["mac/qwen", "cloud/qwen", "gpu/qwen"]);
+    let alone = Fixture::new(&["gpu/qwen"]).ill("gpu/qwen", Symptom::Loading).route();
+    let Leg { score, is_last_resort, .. } = &alone.legs[0];
+    assert_eq!((score.is_ready(), score.ready_in(), *is_last_resort), (false, Duration::from_secs(10), false));
+    // Who does not wait for it tries it.
+    let mut hasty = Fixture::new(&["gpu/qwen"]).ill("gpu/qwen", Symptom::Loading);
+    hasty.config.endpoint.load_wait = Duration::ZERO;
+    let Leg { score, is_last_resort, .. } = &hasty.route().legs[0];
+    assert!(score.is_ready() && *is_last_resort);
+}
+
+#[test]
+fn a_server_of_ours_that_was_gone_is_not_tried_by_a_request_while_anybody_is_well() {
+    // Both are due for a trial; ours is looked at all the time, a cloud is not.
+    let before = Moment::after_start(Duration::from_secs(50));
+    let ill = |place: &str| {
+        let mut house = Fixture::new(&["qwen"]);
+        let target = at(place);
+        house.places.site_mut(&target.upstream).health.failed(before, Symptom::Unreachable, "why");
+        house
+    };
+    assert_eq!(ill("gpu/qwen").order(), ["mac/qwen", "cloud/qwen"]);
+    assert_eq!(ill("cloud/qwen").order(), ["gpu/qwen", "mac/qwen", "cloud/qwen"]);
+    let mut alone = ill("gpu/qwen");
+    alone.wish.models = vec!["gpu/qwen".to_owned()];
+    assert!(alone.route().legs[0].is_last_resort, "hope is better than an error");
 }
 
 #[test]
@@ -388,4 +419,44 @@ fn the_same_question_has_the_same_answer() {
     let house = Fixture::new(&["auto"]).busy("gpu/qwen", 3, 9);
     let first = house.route();
     assert!((0..20).all(|_| house.route() == first));
+}
+
+/// What a decision among so many busy places does, where the work that each of them has left is told by its number.
+fn work(places: usize, tool_loop: bool, work_s: impl Fn(usize) -> usize) -> usize {
+    let mut house = Fixture::new(&["qwen"]);
+    (house.config.upstreams, house.listings) = (Vec::new(), Listings::new());
+    house.wish.tool_loop = tool_loop;
+    for number in 0..places {
+        let name = format!("node-{number}");
+        house.config.upstreams.push(upstream(&name, UpstreamKind::Openai));
+        house.listings.insert(name.clone(), vec![model("qwen")]);
+        house = house.busy(&format!("{name}/qwen"), 2, work_s(number) as u64);
+        house.places.place_mut(&Target::new(&name, "qwen"), true).slots = Some(2);
+    }
+    let catalogue = Catalogue::build(&house.config, &house.listings);
+    let asked = Asked {
+        near: Surface::OpenaiChat,
+        wish: &house.wish,
+        lane: Lane::Normal,
+        tried: &house.tried,
+        config: &house.config,
+        catalogue: &catalogue,
+        places: &house.places,
+        sessions: &house.sessions,
+        now: NOW,
+    };
+    let best = (0..places).min_by_key(|number| work_s(*number)).unwrap_or_default();
+    work::of(|| assert_eq!(choose(&asked).unwrap().legs[0].target.upstream, format!("node-{best}")))
+}
+
+#[test]
+fn the_work_of_a_decision_grows_no_worse_than_the_number_of_places() {
+    for tool_loop in [false, true] {
+        let [ten, hundred, thousand] = [10, 100, 1_000].map(|places| work(places, tool_loop, |number| number * 7 % 11));
+        assert!(ten >= 20, "it is counted: {ten}");
+        assert!(hundred <= 10 * ten && thousand <= 100 * ten, "{ten}, {hundred}, {thousand}");
+        // Where each one is better than all before it, they are sorted out a third more often.
+        let [ten, hundred, thousand] = [10, 100, 1_000].map(|places| work(places, tool_loop, |number| places - number));
+        assert!(hundred <= 11 * ten && thousand <= 112 * ten, "{ten}, {hundred}, {thousand}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Which models a server has in memory: Ollama, llama-swap and LM Studio.
+//! Which models a server has in memory: Ollama, llama-swap, llama.cpp in router mode and LM Studio.
 
 use domain::catalogue::{Capabilities, ModelInfo};
 use domain::reading::{InMemory, ModelState, Reading};
@@ -31,7 +31,7 @@ struct OllamaModel {
     size_vram: Option<u64>,
 }
 
-/// Reads Ollama's `/api/ps`. It lists a model from the moment at which it begins to load it.
+/// Reads Ollama's `/api/ps`. Whether it lists a model while it loads it differs by version, and it does not tell.
 ///
 /// # Errors
 /// The body is no such list.
@@ -82,6 +82,46 @@ pub fn llama_swap(body: &[u8]) -> Result<Reading, Malformed> {
         on_cpu_percent: None,
     });
     Ok(reading(models))
+}
+
+/// The list of a llama.cpp in router mode, whose other members are those of any list of models:
+/// <https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md#using-multiple-models>.
+#[derive(Debug, Deserialize)]
+struct Routed {
+    data: Option<Vec<RoutedModel>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RoutedModel {
+    #[serde(default)]
+    id: String,
+    status: Option<RoutedStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RoutedStatus {
+    #[serde(default)]
+    value: String,
+}
+
+/// Reads `/models` of a llama.cpp in router mode. One that sleeps has given its memory back, and is loaded again by the
+/// next request, as one that is unloaded.
+///
+/// # Errors
+/// The body is no such list: a server with a single model tells no status.
+pub fn llama_router(body: &[u8]) -> Result<Reading, Malformed> {
+    let list: Routed = json::read(body)?;
+    let models = list.data.unwrap_or_default().into_iter().filter_map(|entry| {
+        let memory = match entry.status?.value.as_str() {
+            "loaded" => InMemory::Yes,
+            "loading" => InMemory::Loading,
+            _ => InMemory::No,
+        };
+        Some(ModelState { model: entry.id, memory, on_cpu_percent: None })
+    });
+    let reading = reading(models);
+    let is_router = reading.models.as_ref().is_some_and(|models| !models.is_empty());
+    if is_router { Ok(reading) } else { Err(Malformed::new("data", "a router tells the status of each model")) }
 }
 
 /// LM Studio's own lists: `data` of `/api/v0/models` (<https://lmstudio.ai/docs/developer/rest/endpoints>) and `models`
@@ -256,6 +296,21 @@ mod tests {
         assert_eq!(states(&reading), [("a", yes), ("b", loading), ("c", no), ("d", no)]);
         assert_eq!(states(&llama_swap(br#"{"running":[]}"#).expect("nothing")), []);
         assert!(llama_swap(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_router_of_llama_cpp_tells_states() {
+        let body = br#"{"object":"list","data":[
+            {"id":"a","path":"/m/a.gguf","status":{"value":"loaded","args":["llama-server","-ctx","4096"]}},
+            {"id":"b","status":{"value":"loading","args":[]}}, {"id":"c","status":{"value":"unloaded"}},
+            {"id":"d","status":{"value":"unloaded","failed":true,"exit_code":1}}, {"id":"e","status":{"value":"sleeping"}},
+            {"id":"f","status":{"value":"downloading","progress":{}}}, {"id":"g"}, {"status":{"value":"loaded"}}]}"#;
+        let reading = llama_router(body).expect("a list");
+        let (yes, loading, no) = (InMemory::Yes, InMemory::Loading, InMemory::No);
+        assert_eq!(states(&reading), [("a", yes), ("b", loading), ("c", no), ("d", no), ("e", no), ("f", no)]);
+        for single in [r#"{"data":[{"id":"m","owned_by":"llamacpp"}]}"#, r#"{"data":[]}"#, "{}", "[]"] {
+            assert!(llama_router(single.as_bytes()).is_err(), "{single}");
+        }
     }
 
     #[test]

@@ -11,5 +11,5 @@ mod metrics;
 
 pub use gpus::{Exported, gpus};
 pub use llama_cpp::slots;
-pub use memory::{LmStudioModel, llama_swap, lm_studio, ollama};
+pub use memory::{LmStudioModel, llama_router, llama_swap, lm_studio, ollama};
 pub use metrics::{engine, metrics};

@@ -23,6 +23,21 @@ fn a_house_on_fire_is_not_hammered() {
 }
 
 #[test]
+fn who_is_not_let_in_spends_nothing() {
+    let mut tower = Tower::new(&[("a", 1), ("b", 1)]);
+    tower.config.endpoint.max_waiting = 0;
+    tower.go("m");
+    let last = tower.go("m");
+    for _ in 0..50 {
+        let refused = again(&mut tower, Attempt::AfterFailure, "a");
+        assert!(matches!(refused, Err(Refusal::QueueFull { .. })), "{refused:?}");
+    }
+    assert_eq!(last.leg.target.upstream, "b");
+    tower.end(&last);
+    assert!(again(&mut tower, Attempt::AfterFailure, "a").is_ok());
+}
+
+#[test]
 fn those_whose_place_died_go_to_one_that_lives() {
     let mut tower = Tower::new(&[("a", 1_000), ("b", 1_000)]);
     assert!((0..300).all(|_| again(&mut tower, Attempt::AfterLoss, "a").is_ok()), "a place dies once");

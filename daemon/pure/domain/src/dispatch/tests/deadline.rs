@@ -82,8 +82,7 @@ fn one_that_waits_is_sent_away_when_it_becomes_certain() {
     let mut tower = slow();
     let running = tower.go("m");
     let Ok(Entered::Wait(ticket)) = tower.enter(hurried(&tower, 110)) else { panic!("it goes") };
-    let house = House { config: &tower.config, catalogue: &tower.catalogue };
-    assert_eq!(tower.dispatch.patience(ticket, house, tower.now), Duration::from_secs(110));
+    assert_eq!(tower.dispatch.patience(ticket, tower.now), Duration::from_secs(110));
     tower.pass(60);
     assert!(tower.wake().is_empty());
     // The one before it takes much longer than predicted: another one like it is put there.
@@ -106,8 +105,7 @@ fn what_earlier_attempts_took_is_not_waited_for_again() {
     let entry = Entry { attempt: Attempt::AfterFailure, ..hurried(&tower, 500) };
     tower.pass(300);
     let Ok(Entered::Wait(ticket)) = tower.enter(entry) else { panic!("it goes") };
-    let house = House { config: &tower.config, catalogue: &tower.catalogue };
-    assert_eq!(tower.dispatch.patience(ticket, house, tower.now), Duration::from_secs(200));
+    assert_eq!(tower.dispatch.patience(ticket, tower.now), Duration::from_secs(200));
 }
 
 #[test]

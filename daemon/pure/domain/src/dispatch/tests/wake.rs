@@ -26,9 +26,8 @@ fn a_sleeping_machine_is_woken_when_nobody_else_can_serve() {
     let ticket = tower.wait("m", Lane::Bulk, "c");
     let turn = tower.dispatch.turn(ticket, tower.now).unwrap();
     assert_eq!((turn.ahead, turn.wakes_in), (0, Some(Duration::from_secs(30))));
-    let house = House { config: &tower.config, catalogue: &tower.catalogue };
     assert_eq!(
-        tower.dispatch.patience(ticket, house, tower.now),
+        tower.dispatch.patience(ticket, tower.now),
         Duration::from_secs(60),
         "it may wait longer than in a queue"
     );
@@ -110,4 +109,40 @@ fn a_client_that_would_be_gone_wakes_nobody() {
     let until = Some(tower.now + Duration::from_secs(5));
     let entry = Entry { until, ..tower.entry("m", Lane::Normal, "c") };
     assert!(matches!(tower.enter(entry), Err(Refusal::Late { timeout_s: 5, .. })));
+}
+
+#[test]
+fn one_whose_place_falls_asleep_while_it_waits_is_as_patient() {
+    let mut tower = Tower::new(&[("far", 1)]);
+    let running = tower.go("m");
+    let ticket = tower.wait("m", Lane::Normal, "c");
+    let patience = |tower: &Tower| tower.dispatch.patience(ticket, tower.now).as_secs();
+    assert_eq!(patience(&tower), 30);
+    tower.pass(20);
+    assert!(tower.wake().is_empty());
+    assert_eq!(patience(&tower), 10, "a queue is no reason to wait for longer");
+    tower.dispatch.ended(&running, Outcome::Left, tower.now);
+    asleep(&mut tower, "far");
+    tower.pass(1);
+    assert!(tower.wake().is_empty());
+    assert_eq!((patience(&tower), calls(&mut tower)), (60, vec!["far".to_owned()]));
+}
+
+#[test]
+fn it_is_said_to_sleep_until_it_was_called_in_vain() {
+    let mut tower = Tower::new(&[("far", 1)]);
+    let standing = |tower: &Tower| {
+        let standing = tower.dispatch.places.standing("far", tower.now);
+        (standing.state, standing.wakes_in.map(|wait| wait.as_secs()))
+    };
+    asleep(&mut tower, "far");
+    assert_eq!(standing(&tower), (State::Sleeping, Some(30)));
+    tower.wait("m", Lane::Normal, "c");
+    calls(&mut tower);
+    tower.pass(12);
+    assert_eq!(standing(&tower), (State::Sleeping, Some(18)));
+    tower.pass(100);
+    assert_eq!(standing(&tower), (State::Offline, None));
+    tower.dispatch.probed("far", Ok(()), tower.now);
+    assert_eq!(standing(&tower), (State::Healthy, None));
 }
