@@ -31,7 +31,7 @@ struct OllamaModel {
     size_vram: Option<u64>,
 }
 
-/// Reads Ollama's `/api/ps`. Whether it lists a model while it loads it differs by version, and it does not tell.
+/// Reads Ollama's `/api/ps`, which does not tell a model that is being loaded from one that is.
 ///
 /// # Errors
 /// The body is no such list.
