@@ -228,7 +228,7 @@ fn it_counts_tokens() {
 #[test]
 fn it_calls_a_forced_function_and_keeps_a_schema() {
     let (_model, daemon) = house();
-    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"],
         "additionalProperties": false});
     let mut body = Near::Chat.body(MODEL, false);
     body["messages"] = json!([{"role": "user", "content": "Where is the Eiffel Tower?"}]);
