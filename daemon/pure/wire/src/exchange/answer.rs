@@ -78,7 +78,7 @@ pub fn answer(
 }
 
 /// Some servers report a failure under a good status.
-fn refuse_error(dialect: Dialect, body: &[u8]) -> Result<(), BadAnswer> {
+pub(super) fn refuse_error(dialect: Dialect, body: &[u8]) -> Result<(), BadAnswer> {
     #[derive(serde::Deserialize)]
     struct Peek<'a> {
         #[serde(borrow, default)]
@@ -171,16 +171,20 @@ fn vectors(
     if ask.near == far {
         return passed_vectors(ask, far, body);
     }
-    let reply: EmbeddingReply = match far {
-        Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body)?,
-        _ => ollama::embed::decode_reply(body)?,
-    };
+    let reply = read_vectors(far, body)?;
     let written: Bytes = match ask.near {
         Surface::OllamaEmbed => ollama::embed::encode_reply(&reply, context, elapsed).into(),
         Surface::OllamaEmbeddings => ollama::embed::encode_reply_legacy(&reply).into(),
         _ => openai::embeddings::encode_reply(&reply, ask.vectors, &context.model).into(),
     };
     Ok(Answer { body: written, usage: reply.usage })
+}
+
+pub(super) fn read_vectors(far: Surface, body: &[u8]) -> Result<EmbeddingReply, Malformed> {
+    match far {
+        Surface::OpenaiEmbeddings => openai::embeddings::decode_reply(body),
+        _ => ollama::embed::decode_reply(body),
+    }
 }
 
 fn passed_vectors(ask: &Ask, far: Surface, body: &Bytes) -> Result<Answer, BadAnswer> {

@@ -32,17 +32,42 @@ const TRANSPORT: [&str; 19] = [
     "user",
 ];
 
-/// The knobs of a plain conversation, each under the name it has in the form.
-const KNOBS: [(&str, &str); 8] = [
-    ("max_completion_tokens", "max_tokens"),
-    ("max_tokens", "max_tokens"),
-    ("num_predict", "max_tokens"),
-    ("seed", "seed"),
-    ("temperature", "temperature"),
-    ("top_k", "top_k"),
-    ("top_p", "top_p"),
-    ("n", "n"),
-];
+/// The knobs that a surface knows, each with the name it has in the form. What a surface does not know is not taken for what
+/// it is elsewhere.
+const fn knobs(near: Surface) -> &'static [(&'static str, &'static str)] {
+    match near {
+        Surface::OpenaiChat => &[
+            ("max_completion_tokens", "max_tokens"),
+            ("max_tokens", "max_tokens"),
+            ("n", "n"),
+            ("seed", "seed"),
+            ("stop", STOP),
+            ("temperature", "temperature"),
+            ("top_p", "top_p"),
+        ],
+        Surface::AnthropicMessages => &[
+            ("max_tokens", "max_tokens"),
+            ("stop_sequences", STOP),
+            ("temperature", "temperature"),
+            ("top_k", "top_k"),
+            ("top_p", "top_p"),
+        ],
+        // These stand in its `options`.
+        Surface::OllamaChat => &[
+            ("num_predict", "max_tokens"),
+            ("seed", "seed"),
+            ("stop", STOP),
+            ("temperature", "temperature"),
+            ("top_k", "top_k"),
+            ("top_p", "top_p"),
+        ],
+        Surface::OpenaiEmbeddings | Surface::OllamaEmbed => &[("dimensions", "dimensions")],
+        _ => &[],
+    }
+}
+
+/// The knob that is a text or some.
+const STOP: &str = "stop";
 
 impl Ask {
     /// The form. Requests whose forms differ may have different answers; those with the same form and model have the same.
@@ -130,19 +155,15 @@ impl Plain {
                 Some(())
             }
             (Surface::OllamaChat, "options") => {
-                members(raw).try_for_each(|(name, raw)| self.knob(&text_of(name)?, raw))
+                members(raw).try_for_each(|(name, raw)| self.knob(near, &text_of(name)?, raw))
             }
-            (Surface::OpenaiChat | Surface::AnthropicMessages, _) => self.knob(name, raw),
+            (Surface::OllamaChat, _) => None,
             (Surface::OpenaiEmbeddings | Surface::OllamaEmbed, "input") => elements(raw).try_for_each(|text| {
                 write_string(&mut self.texts, &text_of(text)?);
                 Some(())
             }),
-            (Surface::OpenaiEmbeddings | Surface::OllamaEmbed, "dimensions") => {
-                self.knobs.push(("dimensions", raw.to_owned()));
-                Some(())
-            }
             (Surface::OpenaiEmbeddings, "encoding_format") => Some(()),
-            _ => None,
+            _ => self.knob(near, name, raw),
         }
     }
 
@@ -150,8 +171,8 @@ impl Plain {
         let (mut role, mut content) = (None, None);
         for (name, raw) in members(message) {
             match name {
-                "\"role\"" => role = text_of(raw),
-                "\"content\"" => content = one_text(raw),
+                "\"role\"" if role.is_none() => role = text_of(raw),
+                "\"content\"" if content.is_none() => content = one_text(raw),
                 _ => return None,
             }
         }
@@ -164,14 +185,18 @@ impl Plain {
         Some(())
     }
 
-    fn knob(&mut self, name: &str, raw: &str) -> Option<()> {
-        if ["stop", "stop_sequences"].contains(&name) {
-            for text in elements(raw) {
+    fn knob(&mut self, near: Surface, name: &str, raw: &str) -> Option<()> {
+        let (_, name) = knobs(near).iter().find(|(known, _)| *known == name)?;
+        if *name == STOP {
+            return elements(raw).try_for_each(|text| {
                 write_string(&mut self.stop, &text_of(text)?);
-            }
-            return Some(());
+                Some(())
+            });
         }
-        let (_, name) = KNOBS.iter().find(|(known, _)| *known == name)?;
+        // Which of two limits counts is the server's business.
+        if self.knobs.iter().any(|(known, _)| known == name) {
+            return None;
+        }
         // Of the same value, however it is written; a number too large for that is nobody's knob.
         let value: f64 = raw.parse().ok().filter(|value: &f64| value.abs() < 9e15)?;
         if *name == "n" && value == 1.0 {
@@ -207,15 +232,15 @@ fn one_text(raw: &str) -> Option<std::borrow::Cow<'_, str>> {
     }
     let mut blocks = elements(raw);
     let (block, None) = (blocks.next()?, blocks.next()) else { return None };
-    let (mut is_text, mut text) = (false, None);
+    let (mut kind, mut text) = (None, None);
     for (name, raw) in members(block) {
         match name {
-            "\"type\"" => is_text = text_of(raw)? == "text",
-            "\"text\"" => text = text_of(raw),
+            "\"type\"" if kind.is_none() => kind = text_of(raw),
+            "\"text\"" if text.is_none() => text = text_of(raw),
             _ => return None,
         }
     }
-    text.filter(|_| is_text)
+    text.filter(|_| kind.as_deref() == Some("text"))
 }
 
 #[cfg(test)]
@@ -294,6 +319,40 @@ mod tests {
         };
         assert_ne!(anthropic("\"a\""), anthropic("\"b\""));
         assert_ne!(anthropic("\"\""), anthropic("null"));
+    }
+
+    #[test]
+    fn a_member_that_a_dialect_does_not_know_is_nothing_of_another() {
+        let body = |member: &str| {
+            format!(r#"{{"model":"a","max_tokens":9,"messages":[{{"role":"user","content":"x"}}],{member}}}"#)
+        };
+        for (near, unknown, known) in [
+            (Surface::OpenaiChat, r#""stop_sequences":["y"]"#, r#""stop":["y"]"#),
+            (Surface::OpenaiChat, r#""num_predict":9"#, r#""user":"u""#),
+            (Surface::AnthropicMessages, r#""stop":["y"]"#, r#""stop_sequences":["y"]"#),
+            (Surface::AnthropicMessages, r#""n":1"#, r#""metadata":{}"#),
+            (Surface::OllamaChat, r#""temperature":0"#, r#""options":{"temperature":0}"#),
+        ] {
+            assert_ne!(form(near, &body(unknown)), form(near, &body(known)), "{near:?} {unknown}");
+            assert!(!form(near, &body(unknown)).starts_with("plain"), "{near:?} {unknown}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_twice_keeps_its_order() {
+        let limits = |a: u8, b: u8| {
+            let messages = r#""messages":[{"role":"user","content":"x"}]"#;
+            form(
+                Surface::OpenaiChat,
+                &format!(r#"{{"model":"a",{messages},"max_tokens":{a},"max_completion_tokens":{b}}}"#),
+            )
+        };
+        assert_ne!(limits(1, 2), limits(2, 1));
+        let twice = |a: &str, b: &str| {
+            let messages = format!(r#""messages":[{{"role":"{a}","content":"x","role":"{b}"}}]"#);
+            form(Surface::OpenaiChat, &format!(r#"{{"model":"a",{messages}}}"#))
+        };
+        assert_ne!(twice("user", "system"), twice("system", "system"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use domain::surface::{Surface, Task};
 use domain::usage::Usage;
 
 use super::Ask;
-use super::answer::{Answer, BadAnswer, answer, encode, reply};
+use super::answer::{Answer, BadAnswer, answer, encode, read_vectors, refuse_error, reply};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use crate::json::Object;
@@ -25,17 +25,14 @@ use crate::saved::{self, Saved};
 /// Answers of OpenAI's Responses surface are passed on unread, and so are not kept.
 #[must_use]
 pub fn may_be_kept(far: Surface, body: &Bytes) -> bool {
-    match far.task() {
-        Task::Embedding => !has_error(body),
+    let is_answer = match far.task() {
+        Task::Embedding => read_vectors(far, body).is_ok_and(|reply| !reply.vectors.is_empty()),
         Task::Chat | Task::Completion if far != Surface::OpenaiResponses => {
-            !has_error(body) && reply(far, body).is_ok_and(|reply| ends_by_itself(&reply))
+            reply(far, body).is_ok_and(|reply| ends_by_itself(&reply))
         }
         Task::Chat | Task::Completion | Task::TokenCount => false,
-    }
-}
-
-fn has_error(body: &Bytes) -> bool {
-    Object::parse(body).is_ok_and(|object| object.raw("error").is_some_and(|error| error != "null"))
+    };
+    is_answer && refuse_error(far.dialect(), body).is_ok()
 }
 
 /// An upstream's stream as the whole answer that it would have been, if it may be kept.
@@ -253,7 +250,10 @@ mod tests {
             assert_eq!(may_be_kept(Surface::OpenaiChat, &body), want, "{body:?}");
         }
         assert!(may_be_kept(Surface::OpenaiEmbeddings, &r#"{"data":[{"embedding":[1]}]}"#.into()));
-        assert!(!may_be_kept(Surface::OpenaiEmbeddings, &r#"{"error":"x"}"#.into()));
+        for no_vectors in [r#"{"error":"x"}"#, "<html>", "{}", r#"{"data":[]}"#] {
+            assert!(!may_be_kept(Surface::OpenaiEmbeddings, &no_vectors.into()), "{no_vectors}");
+        }
+        assert!(may_be_kept(Surface::OllamaEmbeddings, &r#"{"embedding":[1.5]}"#.into()));
         assert!(!may_be_kept(Surface::AnthropicCountTokens, &r#"{"input_tokens":1}"#.into()));
     }
 
