@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Attempt, Dispatch, Entry, House};
 use crate::catalogue::Target;
 use crate::moment::Moment;
+use crate::places::hold;
 use crate::refusal::Refusal;
 use crate::route::{Leg, Route};
 
@@ -26,9 +27,8 @@ impl Dispatch {
     /// Whether a place has answered that it loads its model, and not for so long that nobody waits for it any more.
     #[must_use]
     pub fn is_awaited(&self, target: &Target, house: House<'_>, now: Moment) -> bool {
-        let of_model = self.places.place(target).and_then(|place| place.health.warms_since());
-        let since = of_model.or_else(|| self.places.site(&target.upstream)?.health.warms_since());
-        since.is_some_and(|since| now.since(since) < house.config.endpoint.load_wait)
+        let held = hold(self.places.site(&target.upstream), self.places.place(target), true, now);
+        held.is_some_and(|held| held.is_awaited(house.config.endpoint.load_wait, now))
     }
 
     pub(super) fn check_bounds(&self, route: &Route, house: House<'_>) -> Result<(), Refusal> {
