@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
+use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::edges::{Clock, SystemClock};
 use crate::gateway::Gateway;
@@ -39,6 +40,7 @@ const FIRST_ROUND_MAX: Duration = Duration::from_millis(1_500);
 pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) trust: Arc<Trust>,
@@ -54,6 +56,7 @@ impl Parts {
         Gateway {
             live: self.live.clone(),
             dispatcher: self.dispatcher.clone(),
+            cache: self.cache.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
             clock: self.clock.clone(),
@@ -78,8 +81,10 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let trust = Arc::new(Trust::default());
     let clients = Clients::new(trust.clone());
     let nodes = Arc::new(Nodes::new(&config, data.path(), live.clone(), dispatcher.clone(), clients));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let parts = Arc::new(Parts {
         dispatcher,
+        cache: Cache::open(&config.cache, data.path(), clock.clone()),
         live,
         metrics,
         nodes,
@@ -87,7 +92,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         ready: Arc::new(AtomicBool::new(false)),
         stopping: Arc::new(AtomicBool::new(false)),
         started: Instant::now(),
-        clock: Arc::new(SystemClock::new()),
+        clock,
     });
     // Before anybody can know of us, so that no signal finds us without an ear.
     let mut signals = Signals::new()?;

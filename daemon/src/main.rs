@@ -1,6 +1,8 @@
 //! Airlane: one LLM endpoint for the LAN.
 
 mod assemble;
+#[allow(dead_code, reason = "its parts are put in one after the other")]
+mod cache;
 mod cli;
 mod console;
 mod dispatch;

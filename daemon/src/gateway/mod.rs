@@ -21,6 +21,7 @@ mod settle;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::edges::Clock;
 use crate::live::Live;
@@ -34,6 +35,8 @@ pub(crate) use routes::configure;
 pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    #[expect(dead_code, reason = "recall comes next")]
+    pub(crate) cache: Arc<Cache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<dyn Clock>,

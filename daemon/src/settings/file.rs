@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use domain::config::{
-    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, NodeDraft,
-    NodesDraft, RouteDraft, UpstreamDraft,
+    AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
+    LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -64,6 +64,22 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             mock_fallbacks: table.take("mock_fallbacks"),
             hedge: table.take("hedge"),
         }),
+        cache: section(&mut root, "cache", |table| CacheDraft {
+            enabled: table.take("enabled"),
+            memory_mib: table.take("memory_mib"),
+            disk_mib: table.take("disk_mib"),
+            tenant_share: table.take("tenant_share"),
+            store: table.take_text("store"),
+            copy_every_s: table.take("copy_every_s"),
+            rules: cache_rules(table),
+        }),
+        policies: root.each_table("policy", |table| PolicyDraft {
+            name: table.take_text("name"),
+            apps: table.take_texts("apps"),
+            clients: table.take_texts("clients"),
+            models: table.take_texts("models"),
+            cache: section(table, "cache", cache_rules),
+        }),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
             name: table.take_text("name"),
@@ -81,6 +97,16 @@ fn section<T: Default>(root: &mut Table<'_, '_>, key: &'static str, read: impl F
     let value = read(&mut table);
     table.finish();
     value
+}
+
+fn cache_rules(table: &mut Table<'_, '_>) -> CacheRulesDraft {
+    CacheRulesDraft {
+        chat: table.take_text("chat"),
+        embeddings: table.take("embeddings"),
+        scope: table.take_text("scope"),
+        ttl_s: table.take("ttl_s"),
+        replay_tokens_per_s: table.take("replay_tokens_per_s"),
+    }
 }
 
 fn endpoint(table: &mut Table<'_, '_>) -> EndpointDraft {

@@ -122,13 +122,15 @@ fn the_example_is_right_and_shows_every_key() {
 
     let draft = &read.draft;
     let sections = format!(
-        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
-        draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu, draft.route
+        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+        draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu, draft.route, draft.cache
     );
     assert!(!sections.contains("None"), "a key is not in the example: {sections}");
     let gpu_box = format!("{:?}", draft.upstreams[0]);
     assert_eq!(gpu_box.matches("None").count(), 1, "only tokens_per_s stands elsewhere: {gpu_box}");
     assert!(draft.upstreams[3].tokens_per_s.is_some());
+    let policy = format!("{:?}", draft.policies);
+    assert_eq!(policy.matches("None").count(), 2, "only embeddings and the pace stand elsewhere: {policy}");
 }
 
 #[test]
@@ -138,6 +140,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
     let mut shown = read_draft(&example(), Path::new("/none")).draft;
     shown.upstreams.clear();
     shown.aliases.clear();
+    shown.policies.clear();
     // These have no default to show, so they show an example.
     shown.endpoint.host_names = None;
     shown.endpoint.cors_origins = None;

@@ -18,6 +18,7 @@ pub mod moment;
 pub mod node;
 pub mod pace;
 pub mod places;
+pub mod policy;
 pub mod reading;
 pub mod refusal;
 pub mod route;

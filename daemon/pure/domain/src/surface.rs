@@ -119,6 +119,12 @@ impl Surface {
         }
     }
 
+    /// The surface of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|surface| surface.name() == name)
+    }
+
     /// The path below the server's root, as clients and upstreams know it.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -134,5 +140,18 @@ impl Surface {
             Self::OllamaEmbed => "/api/embed",
             Self::OllamaEmbeddings => "/api/embeddings",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_back() {
+        for surface in Surface::ALL {
+            assert_eq!(Surface::of_name(surface.name()), Some(surface));
+        }
+        assert_eq!(Surface::of_name("x"), None);
     }
 }

@@ -4,8 +4,11 @@
 //! is found by its [`Key`]: whose it is, and a digest of everything that changes the answer.
 
 mod directives;
-mod rules;
+mod purge;
+mod settings;
+mod stats;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +18,9 @@ use crate::catalogue::Target;
 use crate::surface::Surface;
 
 pub use directives::Directives;
-pub use rules::{Chat, Rules, Scope};
+pub use purge::Purge;
+pub use settings::{Chat, Rules, Scope, Settings, Store};
+pub use stats::{Place, Stats};
 
 /// What finds an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +30,19 @@ pub struct Key {
     pub scope: Arc<str>,
     /// SHA-256 of everything that changes the answer.
     pub digest: [u8; 32],
+}
+
+impl Key {
+    /// The digest's 64 hexadecimal digits: the name of the entry for its owner.
+    #[must_use]
+    pub fn name(&self) -> String {
+        use fmt::Write as _;
+        self.digest.iter().fold(String::with_capacity(64), |mut name, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "{byte:02x}");
+            name
+        })
+    }
 }
 
 /// A kept answer.
@@ -51,6 +69,9 @@ pub struct Entry {
 /// Most bytes of [`Entry::head`].
 pub const HEAD_BYTES_MAX: usize = 200;
 
+/// What an entry takes in memory besides its body and its texts, in bytes: measured on a 64-bit machine, rounded up.
+const ENTRY_BYTES: usize = 320;
+
 impl Entry {
     /// How old it is. A clock that was set back makes nothing older than it is.
     #[must_use]
@@ -66,6 +87,12 @@ impl Entry {
             return Duration::ZERO;
         }
         self.ttl.saturating_sub(self.age(now_ms))
+    }
+
+    /// What it takes in memory, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        ENTRY_BYTES + self.body.len() + self.model.len() + self.tenant.len() + self.head.len()
     }
 }
 
@@ -104,5 +131,13 @@ mod tests {
             let want = (Duration::from_secs(age_s), Duration::from_secs(fresh_s));
             assert_eq!((entry.age(now_ms), entry.fresh_for(now_ms)), want, "{kept_ms} {ttl_s} {now_ms}");
         }
+    }
+
+    #[test]
+    fn a_key_has_a_name() {
+        let mut digest = [0; 32];
+        digest[0] = 0xa7;
+        let name = Key { scope: "house".into(), digest }.name();
+        assert_eq!((name.len(), &name[..4]), (64, "a700"));
     }
 }

@@ -1,5 +1,6 @@
 //! `Draft` to `Config`: everything that is wrong, at once.
 
+mod cache;
 mod gpu;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use super::{
     UpstreamDraft,
 };
 use crate::access::{Access, is_in_house};
+use crate::cache::Rules;
 use crate::catalogue::ALIAS_OWNER;
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
@@ -57,6 +59,9 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
         gpu: check.gpu(&draft.gpu),
         node: check.node(&draft.node),
         nodes: NodesSettings { enabled: draft.nodes.enabled.unwrap_or(true) },
+        cache: check.cache(&draft.cache),
+        cache_rules: check.cache_rules("cache", &draft.cache.rules, &Rules::default()),
+        policies: check.policies(draft),
         upstreams: check.upstreams(&draft.upstreams),
         aliases: check.aliases(&draft.aliases),
     };

@@ -24,6 +24,10 @@ pub struct Draft {
     pub node: NodeDraft,
     /// `[nodes]`
     pub nodes: NodesDraft,
+    /// `[cache]`
+    pub cache: CacheDraft,
+    /// `[[policy]]`
+    pub policies: Vec<PolicyDraft>,
     /// `[[upstream]]`
     pub upstreams: Vec<UpstreamDraft>,
     /// `[[alias]]`
@@ -106,6 +110,41 @@ pub struct NodeDraft {
 #[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
 pub struct NodesDraft {
     pub enabled: Option<bool>,
+}
+
+/// `[cache]`, see [`crate::cache::Settings`]; and what holds where no policy says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct CacheDraft {
+    pub enabled: Option<bool>,
+    pub memory_mib: Option<u64>,
+    pub disk_mib: Option<u64>,
+    pub tenant_share: Option<u64>,
+    pub store: Option<String>,
+    pub copy_every_s: Option<u64>,
+    pub rules: CacheRulesDraft,
+}
+
+/// What `[cache]` and a policy's `cache` both may hold, see [`crate::cache::Rules`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct CacheRulesDraft {
+    pub chat: Option<String>,
+    pub embeddings: Option<bool>,
+    pub scope: Option<String>,
+    pub ttl_s: Option<u64>,
+    pub replay_tokens_per_s: Option<u64>,
+}
+
+/// `[[policy]]`, see [`crate::policy::Policy`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct PolicyDraft {
+    pub name: Option<String>,
+    pub apps: Option<Vec<String>>,
+    pub clients: Option<Vec<String>>,
+    pub models: Option<Vec<String>>,
+    pub cache: CacheRulesDraft,
 }
 
 /// `[[upstream]]`, see [`crate::upstream::Upstream`].

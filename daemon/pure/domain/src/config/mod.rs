@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::Access;
+use crate::cache;
+use crate::policy::{Asks, Policy};
 use crate::strategy::Strategy;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check, is_short_name};
 pub use draft::{
-    AliasDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft, LogDraft, NodeDraft,
-    NodesDraft, RouteDraft, UpstreamDraft,
+    AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
+    LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.
@@ -38,6 +40,12 @@ pub struct Config {
     pub node: NodeSettings,
     /// Having nodes.
     pub nodes: NodesSettings,
+    /// Where answers are kept.
+    pub cache: cache::Settings,
+    /// What is kept of the answers to requests for which no policy holds.
+    pub cache_rules: cache::Rules,
+    /// What holds for whom; the first that holds decides.
+    pub policies: Vec<Policy>,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -49,6 +57,12 @@ impl Config {
     #[must_use]
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams.iter().find(|upstream| upstream.name == name)
+    }
+
+    /// The policy that holds for a request, if there is one.
+    #[must_use]
+    pub fn policy(&self, asks: &Asks<'_>) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.holds(asks))
     }
 
     /// Keys whose change needs a restart: what of `self` differs from `other` in them.
@@ -67,6 +81,11 @@ impl Config {
             ("console.listen", self.console == other.console),
             ("data.dir", self.data == other.data),
             ("log", self.log == other.log),
+            ("cache.enabled", self.cache.enabled == other.cache.enabled),
+            ("cache.store", self.cache.store == other.cache.store),
+            ("cache.memory_mib", self.cache.memory_max_bytes == other.cache.memory_max_bytes),
+            ("cache.disk_mib", self.cache.disk_max_bytes == other.cache.disk_max_bytes),
+            ("cache.tenant_share", self.cache.tenant_share == other.cache.tenant_share),
             ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
             ("node", self.node == other.node),
             ("nodes", self.nodes == other.nodes),

@@ -1,8 +1,10 @@
 //! What a client asks, read no further than its route needs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use domain::cache::Directives;
 use domain::route::Wish;
 use domain::surface::{Surface, Task};
 use serde::Deserialize;
@@ -30,6 +32,8 @@ pub struct Ask {
     pub vectors: VectorEncoding,
     /// The first place shall fail (LiteLLM's `mock_testing_fallbacks`). The member itself never goes on.
     pub mock_fallbacks: bool,
+    /// What LiteLLM's `cache` says about kept answers. The member itself never goes on.
+    pub cache: Directives,
     pub(super) object: Object,
 }
 
@@ -42,6 +46,12 @@ const MODELS_MAX: usize = 16;
 /// The member that makes the first place fail.
 const MOCK_FALLBACKS: &str = "mock_testing_fallbacks";
 
+/// LiteLLM's member about kept answers.
+const CACHE: &str = "cache";
+
+/// Longest namespace of kept answers: it is part of a key, never shown.
+const NAMESPACE_BYTES_MAX: usize = 256;
+
 impl Ask {
     /// Reads a body that came on `surface`.
     ///
@@ -51,6 +61,7 @@ impl Ask {
         let mut object = Object::parse(body)?;
         let mock_fallbacks = object.get(MOCK_FALLBACKS)?.unwrap_or(false);
         object.remove(MOCK_FALLBACKS);
+        let cache = cache(&mut object)?;
         let near = match surface {
             Surface::OllamaGenerate if ollama::generate::is_raw(&object) => Surface::OllamaGenerateRaw,
             other => other,
@@ -74,6 +85,7 @@ impl Ask {
             include_usage: include_usage(&object)?,
             vectors,
             mock_fallbacks,
+            cache,
             object,
         })
     }
@@ -97,6 +109,41 @@ impl Ask {
     pub fn model(&self) -> &str {
         self.wish.models.first().map_or("", String::as_str)
     }
+}
+
+/// LiteLLM's wishes about kept answers, which go no further.
+fn cache(object: &mut Object) -> Result<Directives, Malformed> {
+    #[derive(Deserialize)]
+    struct Wishes {
+        #[serde(default, rename = "no-store")]
+        no_store: bool,
+        #[serde(default, rename = "no-cache")]
+        no_cache: bool,
+        #[serde(default, rename = "use-cache")]
+        use_cache: bool,
+        #[serde(rename = "s-maxage")]
+        max_age: Option<u64>,
+        ttl: Option<u64>,
+        namespace: Option<String>,
+    }
+    // Anything but an object is meant for whoever comes behind.
+    if !object.raw(CACHE).is_some_and(|raw| raw.starts_with('{')) {
+        return Ok(Directives::default());
+    }
+    let wishes: Wishes = object.need(CACHE)?;
+    object.remove(CACHE);
+    if wishes.namespace.as_ref().is_some_and(|namespace| namespace.len() > NAMESPACE_BYTES_MAX) {
+        return Err(Malformed::new("cache.namespace", format!("is longer than {NAMESPACE_BYTES_MAX} bytes")));
+    }
+    Ok(Directives {
+        no_store: wishes.no_store,
+        no_cache: wishes.no_cache,
+        is_wanted: wishes.use_cache,
+        max_age: wishes.max_age.map(Duration::from_secs),
+        ttl: wishes.ttl.map(Duration::from_secs),
+        namespace: wishes.namespace,
+        ..Directives::default()
+    })
 }
 
 /// What the route depends on.
@@ -243,6 +290,31 @@ mod tests {
         }
         let error = read(Surface::OpenaiChat, r#"{"model":"a","mock_testing_fallbacks":1,"messages":[{}]}"#);
         assert!(error.expect_err("no boolean").to_string().starts_with("mock_testing_fallbacks: invalid type"));
+    }
+
+    #[test]
+    fn wishes_about_kept_answers_stay_here() {
+        let body = r#"{"model":"a","cache":{"no-cache":true,"ttl":60,"s-maxage":9,"namespace":"n","use-cache":true},"messages":[{}]}"#;
+        let ask = read(Surface::OpenaiChat, body).unwrap();
+        let want = Directives {
+            no_cache: true,
+            is_wanted: true,
+            ttl: Some(Duration::from_secs(60)),
+            max_age: Some(Duration::from_secs(9)),
+            namespace: Some("n".to_owned()),
+            ..Directives::default()
+        };
+        assert_eq!(ask.cache, want);
+        let sent = ask.outgoing(Surface::OpenaiChat, "a", "gpu-box").unwrap();
+        assert_eq!(String::from_utf8_lossy(&sent), r#"{"model":"a","messages":[{}]}"#);
+
+        let ask = read(Surface::OpenaiChat, r#"{"model":"a","cache":true,"messages":[{}]}"#).unwrap();
+        assert_eq!(ask.cache, Directives::default());
+        assert!(String::from_utf8_lossy(&ask.canonical()).contains("cache"), "it may change the answer");
+        let error = read(Surface::OpenaiChat, r#"{"model":"a","cache":{"ttl":"1h"},"messages":[{}]}"#);
+        assert!(error.unwrap_err().to_string().starts_with("cache: invalid type"));
+        let long = format!(r#"{{"model":"a","cache":{{"namespace":"{}"}},"messages":[{{}}]}}"#, "n".repeat(257));
+        assert!(Ask::read(Surface::OpenaiChat, &long.into()).is_err());
     }
 
     #[test]

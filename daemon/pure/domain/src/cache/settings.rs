@@ -1,6 +1,46 @@
-//! What the owner says of kept answers.
+//! What the owner says of the cache.
 
 use std::time::Duration;
+
+/// `[cache]`: where answers are kept, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Keep answers at all.
+    pub enabled: bool,
+    /// What the answers in memory may take.
+    pub memory_max_bytes: u64,
+    /// What the database may take.
+    pub disk_max_bytes: u64,
+    /// How much of it one tenant may take, in percent.
+    pub tenant_share: u8,
+    /// Where the database is.
+    pub store: Store,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// A file in the data directory.
+    Disk,
+    /// In memory, for flash that must not be written all the time; copied to a file in the data directory so often, and
+    /// read from there at the start.
+    Memory {
+        /// Time between two copies.
+        copy_every: Duration,
+    },
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            memory_max_bytes: 32 << 20,
+            disk_max_bytes: 512 << 20,
+            tenant_share: 50,
+            store: Store::Disk,
+        }
+    }
+}
 
 /// What of a tenant's answers is kept and for whom: the `cache` of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
