@@ -47,6 +47,11 @@ impl Cache {
         Arc::new(Self { enabled: settings.enabled, front: Front::new(settings.memory_max_bytes, clock) })
     }
 
+    /// Whether answers are kept at all.
+    pub(crate) const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// Looks in memory only.
     pub(crate) fn front(&self, key: &Key) -> Option<Arc<Entry>> {
         self.front.get(key)
