@@ -111,12 +111,16 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 }
             },
         };
-        let mut begins = true;
+        let (mut begins, mut last) = (true, None::<Passage>);
         loop {
             let mut live = match begun {
                 Ok(live) => live,
                 Err(error) => {
-                    let end = signs.fail(&error);
+                    // In the words of whoever began the stream.
+                    let end = match &mut last {
+                        Some(leg) if !leg.begins => leg.transcoder.fail(&error.body(Some(&signs.request_id))),
+                        _ => signs.fail(&error),
+                    };
                     job.fails(error);
                     yield Ok(end);
                     return;
@@ -166,16 +170,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                     }
                 }
             };
-            // An error ends the stream in the words of whoever began it.
-            begun = match begun {
-                Err(error) if !begins => {
-                    let end = leg.transcoder.fail(&error.body(Some(&signs.request_id)));
-                    job.fails(error);
-                    yield Ok(end);
-                    return;
-                }
-                begun => begun,
-            };
+            last = Some(leg);
         }
     }
 }

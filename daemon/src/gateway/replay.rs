@@ -15,7 +15,7 @@ use super::headers::{Said, headers, stream_headers, whole_headers};
 use super::job::Job;
 
 /// Gives the client a kept answer. The job is lost with the response, or given back if the answer is none.
-pub(super) fn respond(mut job: Job, entry: &Entry) -> Result<HttpResponse, Job> {
+pub(super) fn respond(mut job: Job, entry: &Entry) -> Result<HttpResponse, Box<Job>> {
     let now_ms = job.gateway.clock.unix_ms();
     job.tells(Status::Hit { ttl: entry.fresh_for(now_ms), detail: "exact" });
     let mut response = HttpResponse::Ok();
@@ -32,7 +32,7 @@ pub(super) fn respond(mut job: Job, entry: &Entry) -> Result<HttpResponse, Job> 
     );
     response.insert_header((AGE, entry.age(now_ms).as_secs()));
     match replayed(&mut job, entry) {
-        Err(_) => Err(job),
+        Err(_) => Err(Box::new(job)),
         Ok(Replayed::Whole(body)) => {
             whole_headers(&mut response);
             job.settlement.complete();

@@ -62,7 +62,7 @@ async fn answer_job(job: Job) -> Result<HttpResponse, Arc<ServeError>> {
         Recalled::Shared(listener) => listener.serve().await,
         Recalled::Kept(job, entry) => match replay::respond(job, &entry) {
             Ok(response) => Ok(response),
-            Err(job) => match again(job) {
+            Err(job) => match again(*job) {
                 Recalled::Own(job) | Recalled::Kept(job, _) => own(job).await,
                 Recalled::Shared(listener) => listener.serve().await,
             },
