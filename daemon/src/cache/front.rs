@@ -85,7 +85,8 @@ impl Front {
             return None;
         }
         let hour = hour(now_ms);
-        let is_first_of_hour = kept.hour.load(Ordering::Relaxed) != hour && kept.hour.swap(hour, Ordering::Relaxed) != hour;
+        let is_first_of_hour =
+            kept.hour.load(Ordering::Relaxed) != hour && kept.hour.swap(hour, Ordering::Relaxed) != hour;
         Some(Hit { entry: kept.entry.clone(), is_first_of_hour })
     }
 

@@ -50,11 +50,7 @@ impl StoreError {
             Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => kind(failure.code),
             // A value is of another type than was written.
             Self::Sqlite(_) | Self::Foreign | Self::Newer(_) | Self::FoundDamaged => Kind::Damaged,
-            Self::Io(error) => match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
-                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Kind::ReadOnly,
-                _ => Kind::Other,
-            },
+            Self::Io(error) => io_kind(error.kind()),
             Self::NotOurs | Self::NoMemory => Kind::Other,
         }
     }
@@ -71,6 +67,16 @@ impl StoreError {
             Kind::Busy => format!("{seen}: another program holds {path}; close it there"),
             Kind::Other => format!("{seen}: {path} cannot be used: {self}"),
         }
+    }
+}
+
+fn io_kind(kind: io::ErrorKind) -> Kind {
+    if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        Kind::Full
+    } else if matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) {
+        Kind::ReadOnly
+    } else {
+        Kind::Other
     }
 }
 

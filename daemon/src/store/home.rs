@@ -96,7 +96,11 @@ impl Home {
 
 fn is_memory(dir: &Path) -> bool {
     // The number has another type on other machines.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "all kinds of file systems have 32 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "all kinds of file systems have 32 bits"
+    )]
     rustix::fs::statfs(dir).is_ok_and(|system| MEMORY_KINDS.contains(&(system.f_type as u32)))
 }
 

@@ -100,7 +100,6 @@ fn tell(connection: &Connection, shared: &Shared) -> Result<(), StoreError> {
     let sql = format!("SELECT name, bytes FROM tenant ORDER BY bytes DESC, name LIMIT {TENANTS_MAX}");
     let mut largest = connection.prepare_cached(&sql)?;
     let tenants = largest.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    let mut told = shared.told();
-    (told.entries, told.bytes, told.tenants) = (entries, bytes, tenants);
+    shared.tell(|told| (told.entries, told.bytes, told.tenants) = (entries, bytes, tenants));
     Ok(())
 }

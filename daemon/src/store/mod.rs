@@ -131,8 +131,12 @@ impl Shared {
         *lock(&self.open) = open;
     }
 
-    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
-        lock(&self.told)
+    pub(super) fn told(&self) -> Told {
+        lock(&self.told).clone()
+    }
+
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut lock(&self.told));
     }
 
     /// Hours since the Unix epoch: how exactly it is known when an answer was asked for.
@@ -214,7 +218,7 @@ impl Store {
     }
 
     fn ill(&self) -> String {
-        let trouble = self.shared.told().trouble.clone();
+        let trouble = self.shared.told().trouble;
         if trouble.is_empty() { "the database is not open yet; try again in a moment".to_owned() } else { trouble }
     }
 
@@ -238,7 +242,7 @@ impl Store {
 
     /// How it is; the memory's part is not known here.
     pub(crate) fn stats(&self) -> Stats {
-        let told = self.shared.told().clone();
+        let told = self.shared.told();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             trouble: if told.trouble.is_empty() { told.note } else { told.trouble },

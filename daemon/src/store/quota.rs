@@ -50,7 +50,8 @@ pub(super) fn make_room(connection: &Connection, limits: Limits, now_ms: u64) ->
 
 /// The tenant that must give room, and how many bytes at least.
 fn who_gives(connection: &Connection, limits: Limits) -> Result<Option<(String, u64)>, rusqlite::Error> {
-    let total: i64 = connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM tenant")?.query_row([], |row| row.get(0))?;
+    let total: i64 =
+        connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM tenant")?.query_row([], |row| row.get(0))?;
     let most = "SELECT name, bytes FROM tenant ORDER BY bytes DESC LIMIT 1";
     let largest: Option<(String, i64)> =
         connection.prepare_cached(most)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

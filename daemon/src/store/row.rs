@@ -41,7 +41,8 @@ pub(super) struct Packed {
 
 impl Packed {
     pub(super) fn new(key: Key, entry: Arc<Entry>) -> Self {
-        let packed = if entry.body.len() < PACK_MIN { None } else { zstd::bulk::compress(&entry.body, PACK_LEVEL).ok() };
+        let packed =
+            if entry.body.len() < PACK_MIN { None } else { zstd::bulk::compress(&entry.body, PACK_LEVEL).ok() };
         match packed {
             Some(packed) if packed.len() < entry.body.len() => {
                 Self { key, entry, coding: Coding::Zstd, body: packed.into() }

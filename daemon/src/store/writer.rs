@@ -252,7 +252,7 @@ impl Writer {
         match file::set_aside(&path, error) {
             Ok(note) => {
                 self.open();
-                self.tell(self.shared.told().trouble.clone(), Some(note));
+                self.tell(self.shared.told().trouble, Some(note));
             }
             Err(_) => self.tell(error.sentence(&path), None),
         }
@@ -263,12 +263,13 @@ impl Writer {
         if let Some(note) = &note {
             warn!("{note}");
         }
-        let mut told = self.shared.told();
-        if told.trouble != trouble {
-            if trouble.is_empty() { info!("kept answers are written again") } else { warn!("{trouble}") }
-        }
-        told.trouble = trouble;
-        told.note = note.unwrap_or(mem::take(&mut told.note));
+        self.shared.tell(|told| {
+            if told.trouble != trouble {
+                if trouble.is_empty() { info!("kept answers are written again") } else { warn!("{trouble}") }
+            }
+            told.trouble = trouble;
+            told.note = note.unwrap_or(mem::take(&mut told.note));
+        });
     }
 
     fn close(&mut self) {
