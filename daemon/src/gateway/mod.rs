@@ -35,7 +35,6 @@ pub(crate) use routes::configure;
 pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
-    #[expect(dead_code, reason = "recall comes next")]
     pub(crate) cache: Arc<Cache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,

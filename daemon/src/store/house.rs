@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use domain::cache::Share;
 use rusqlite::Connection;
 use tracing::warn;
 
@@ -99,7 +100,9 @@ fn tell(connection: &Connection, shared: &Shared) -> Result<(), StoreError> {
     let (entries, bytes) = connection.prepare_cached(sums)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let sql = format!("SELECT name, bytes FROM tenant ORDER BY bytes DESC, name LIMIT {TENANTS_MAX}");
     let mut largest = connection.prepare_cached(&sql)?;
-    let tenants = largest.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let tenants = largest
+        .query_map([], |row| Ok(Share { tenant: row.get(0)?, bytes: row.get(1)? }))?
+        .collect::<Result<_, _>>()?;
     shared.tell(|told| (told.entries, told.bytes, told.tenants) = (entries, bytes, tenants));
     Ok(())
 }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Settings, Stats};
+use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Settings, Share, Stats};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -104,7 +104,7 @@ pub(super) struct Told {
     pub(super) note: String,
     pub(super) entries: u64,
     pub(super) bytes: u64,
-    pub(super) tenants: Vec<(String, u64)>,
+    pub(super) tenants: Vec<Share>,
 }
 
 impl Shared {

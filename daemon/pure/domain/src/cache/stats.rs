@@ -13,6 +13,15 @@ pub struct Place {
     pub bytes_max: u64,
 }
 
+/// What one tenant takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The tenant.
+    pub tenant: String,
+    /// What its answers take, in bytes.
+    pub bytes: u64,
+}
+
 /// The cache now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
@@ -22,8 +31,8 @@ pub struct Stats {
     pub memory: Place,
     /// In the database.
     pub database: Place,
-    /// What each tenant takes in the database, in bytes, the largest first.
-    pub tenants: Vec<(String, u64)>,
+    /// What each tenant takes in the database, the largest first; the hundred largest at most.
+    pub tenants: Vec<Share>,
     /// Entries written since the start.
     pub written: u64,
     /// Entries that were not written, because the disk was full, slow or ill.
