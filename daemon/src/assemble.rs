@@ -19,7 +19,7 @@ use tracing::info;
 use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::edges::{Clock, SystemClock};
-use crate::gateway::Gateway;
+use crate::gateway::{Flights, Gateway};
 use crate::keeper::Keeper;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -44,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) flights: Arc<Flights>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) trust: Arc<Trust>,
@@ -60,6 +61,7 @@ impl Parts {
             live: self.live.clone(),
             dispatcher: self.dispatcher.clone(),
             cache: self.cache.clone(),
+            flights: self.flights.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
             clock: self.clock.clone(),
@@ -88,6 +90,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let parts = Arc::new(Parts {
         dispatcher,
         cache: Cache::open(&config.cache, data.path(), clock.clone()),
+        flights: Arc::default(),
         live,
         metrics,
         nodes,

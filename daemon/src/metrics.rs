@@ -1,5 +1,6 @@
 //! Counters and histograms for Prometheus. Labels are bounded: names from the config and fixed words only.
 
+mod cache;
 mod gpu;
 mod kept;
 mod place;
@@ -21,9 +22,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use cache::Recalls;
 use place::Places;
 use traffic::Traffic;
 
+pub(crate) use cache::Listening;
 pub(crate) use traffic::AtUpstream;
 
 /// Where a request went and how it ended.
@@ -82,6 +85,9 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge<i64, AtomicI64>,
     /// Requests that wait for a place.
     pub(crate) waiting: Gauge<i64, AtomicI64>,
+    /// Requests that read a shared or a kept answer.
+    pub(crate) listening: Gauge<i64, AtomicI64>,
+    recalls: Recalls,
     /// Whether an upstream answered when it was last asked for its models.
     reachable: Family<Place, Gauge>,
     traffic: Traffic,
@@ -101,6 +107,8 @@ pub(crate) struct Ended<'a> {
     /// Mean time between visible pieces of a stream.
     pub(crate) between_tokens: Option<Duration>,
     pub(crate) usage: Usage,
+    /// How it met the kept answers.
+    pub(crate) cache: Option<&'static str>,
 }
 
 impl Metrics {
@@ -123,6 +131,8 @@ impl Metrics {
             cancelled: Family::default(),
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
+            listening: Gauge::default(),
+            recalls: Recalls::default(),
             reachable: Family::default(),
             traffic: Traffic::default(),
             retries_refused: Counter::default(),
@@ -155,6 +165,9 @@ impl Metrics {
             metrics.reachable.clone(),
         );
         metrics.traffic.register(registry);
+        let listening = "Requests that read an answer which is shared or written slowly";
+        registry.register("requests_listening", listening, metrics.listening.clone());
+        metrics.recalls.register(registry);
         registry.register("retries_refused", "Attempts too many for a failing house", metrics.retries_refused.clone());
         whole.register("process_resident_memory_bytes", "Memory of this process", metrics.memory.clone());
         Self { registry: whole, ..metrics }
@@ -163,6 +176,14 @@ impl Metrics {
     /// Counts a request that has ended.
     pub(crate) fn ended(&self, ended: &Ended<'_>) {
         self.places.ended(&self.families, ended);
+        if let Some(result) = ended.cache {
+            self.recalls.ended(result, &ended.usage);
+        }
+    }
+
+    /// Counts a request as long as it reads an answer that no upstream of its own makes.
+    pub(crate) fn listening(&self) -> Listening {
+        Listening::new(&self.listening)
     }
 
     /// Counts a failed attempt.

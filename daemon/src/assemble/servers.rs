@@ -94,7 +94,7 @@ impl Servers {
         let streams = parts.metrics.in_flight.get();
         tracing::info!(streams, "stopping: no further requests; streams in flight may end (a second signal cuts them)");
         let idle = async {
-            while parts.metrics.in_flight.get() + parts.metrics.waiting.get() > 0 {
+            while parts.metrics.in_flight.get() + parts.metrics.waiting.get() + parts.metrics.listening.get() > 0 {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
@@ -213,7 +213,9 @@ fn cannot_listen(address: SocketAddr, keys: &str, error: &io::Error) -> anyhow::
 }
 
 /// Our own headers that pages may read.
-const EXPOSED: [&str; 9] = [
+const EXPOSED: [&str; 11] = [
+    "age",
+    "cache-status",
     "x-request-id",
     "x-airlane-upstream",
     "x-airlane-model",

@@ -34,6 +34,9 @@ pub(super) enum ServeError {
     /// We decided not to serve it.
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// The client wants a kept answer or none.
+    #[error("no answer to this request is kept, and the request says only-if-cached")]
+    NotKept,
     /// The upstream's dialect cannot carry it.
     #[error("upstream {upstream} cannot take this request: {error}")]
     NotSent { upstream: String, error: NotSent },
@@ -71,6 +74,23 @@ impl ServeError {
         self
     }
 
+    /// Whether the same request may fare better another time.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Call { error, .. } => error.may_retry(),
+            Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::SlowBody { .. }
+            | Self::Encoding(_)
+            | Self::BrokenBody(_)
+            | Self::NotKept
+            | Self::NotSent { .. }
+            | Self::NoSuchMethod { .. }
+            | Self::NoSuchPath { .. } => false,
+        }
+    }
+
     /// A word for metrics and logs.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
@@ -79,6 +99,7 @@ impl ServeError {
             Self::SlowBody { .. } => "slow_body",
             Self::Encoding(_) => "encoding",
             Self::Refused(refusal) => refusal.kind(),
+            Self::NotKept => "not_kept",
             Self::NotSent { .. } => "not_carried",
             Self::Call { error, .. } => error.kind(),
             Self::NoSuchMethod { .. } => "no_such_method",
@@ -99,6 +120,8 @@ impl ServeError {
             Self::TooLarge { .. } => (FailureKind::TooLarge, None, None),
             Self::SlowBody { .. } => (FailureKind::Timeout, None, None),
             Self::Encoding(_) | Self::BrokenBody(_) => (FailureKind::InvalidRequest, None, None),
+            // RFC 9111 section 5.2.1.7 names the status 504.
+            Self::NotKept => (FailureKind::Timeout, word("not_kept"), None),
             Self::NotSent { error: NotSent::Malformed(malformed), .. } => {
                 (FailureKind::InvalidRequest, None, member(malformed))
             }
@@ -158,6 +181,7 @@ impl ServeError {
             | Self::SlowBody { .. }
             | Self::Encoding(_)
             | Self::BrokenBody(_)
+            | Self::NotKept
             | Self::NotSent { .. }
             | Self::NoSuchMethod { .. }
             | Self::NoSuchPath { .. } => None,

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, USER_AGENT};
+use domain::cache::Directives;
 use domain::config::Config;
 use domain::lane::Lane;
+use domain::policy::{Asks, Policy};
+use wire::exchange::Ask;
 
 use super::forward::Forwarded;
 use super::guard::Peer;
@@ -19,6 +22,10 @@ pub(super) struct Client {
     pub(super) name: Arc<str>,
     /// How long it waits for an answer, if it says so.
     pub(super) patience: Patience,
+    /// What holds for it.
+    pub(super) policy: Arc<Policy>,
+    /// What it says about kept answers.
+    pub(super) wishes: Directives,
 }
 
 /// How long a client waits.
@@ -45,15 +52,31 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn of(request: &HttpRequest, config: &Config, is_stream: bool) -> Self {
+    pub(super) fn of(request: &HttpRequest, config: &Config, ask: &Ask) -> Self {
+        let peer = request.conn_data::<Peer>();
+        let asks = Asks { app: app(request), client: peer.map(|peer| peer.peer.ip()), model: ask.model() };
+        let mut wishes = ask.cache.clone();
+        for header in request.headers().get_all(CACHE_CONTROL).filter_map(|value| value.to_str().ok()) {
+            wishes.read_header(header);
+        }
         let lane = if config.route.client_lanes { lane(request) } else { None };
         Self {
             forwarded: Forwarded::of(request),
             lane: lane.unwrap_or_default(),
-            name: request.conn_data::<Peer>().map_or_else(|| "".into(), |peer| peer.name.clone()),
-            patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), is_stream),
+            name: peer.map_or_else(|| "".into(), |peer| peer.name.clone()),
+            patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), ask.stream),
+            policy: config.policy(&asks),
+            wishes,
         }
     }
+}
+
+/// What the program calls itself: OpenRouter's `x-title`, or the product that its `user-agent` begins with.
+fn app(request: &HttpRequest) -> &str {
+    static TITLE: HeaderName = HeaderName::from_static("x-title");
+    let header = |name: &HeaderName| request.headers().get(name)?.to_str().ok();
+    let product = |agent: &'_ str| agent.find(['/', ' ']).unwrap_or(agent.len());
+    header(&TITLE).or_else(|| header(&USER_AGENT).map(|agent| &agent[..product(agent)])).unwrap_or_default()
 }
 
 /// A span in seconds, whole or not; what is none, or longer than a day, is no wish.

@@ -6,7 +6,7 @@ use domain::dispatch::Outcome;
 use wire::anthropic::count_tokens;
 
 use super::answer_error::ServeError;
-use super::headers::headers;
+use super::headers::job_headers;
 use super::job::Job;
 use super::serve;
 
@@ -20,7 +20,7 @@ pub(super) async fn tokens(job: &mut Job) -> Result<HttpResponse, ServeError> {
             let counted = serve::read_answer(job, &mut live).await.ok();
             // Who does not know the path is not ill, and a count tells no speed.
             live.slot.note(Outcome::Rejected);
-            counted
+            counted.map(|answer| serve::respond_whole(job, &live, answer))
         }
         // llama.cpp and vLLM count in Anthropic's form; who does not know the path can't.
         Err(ServeError::Call { .. }) => None,
@@ -32,7 +32,7 @@ pub(super) async fn tokens(job: &mut Job) -> Result<HttpResponse, ServeError> {
         None => {
             let tokens = count_tokens::estimate(&job.ask.chat()?);
             let mut response = HttpResponse::Ok();
-            headers(&mut response, job, None);
+            job_headers(&mut response, job, None);
             response.insert_header((CONTENT_TYPE, "application/json"));
             response.insert_header((ESTIMATED, "true"));
             Ok(response.body(count_tokens::encode_reply(tokens)))

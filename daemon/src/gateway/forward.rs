@@ -81,6 +81,11 @@ impl Forwarded {
         }
     }
 
+    /// What changes the answers of upstreams that speak Anthropic's dialect.
+    pub(super) fn anthropic_values(&self) -> impl Iterator<Item = &[u8]> {
+        self.anthropic.iter().map(|(_, value)| value.as_bytes())
+    }
+
     /// The headers for an upstream.
     pub(super) fn headers(&self, request_id: &str, far: Dialect, is_local: bool) -> HeaderMap {
         let own: &[(HeaderName, HeaderValue)] = if far == Dialect::Anthropic { &self.anthropic } else { &[] };

@@ -1,13 +1,16 @@
 //! One request on its way through the upstreams of its route.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use domain::cache::{Directives, Status};
 use domain::catalogue::Target;
 use domain::dispatch::{Attempt, Entry, Outcome};
 use domain::pace::Measured;
+use domain::policy::Policy;
 use domain::refusal::Refusal;
 use domain::route::{LEGS_MAX, Leg};
 use tracing::debug;
@@ -17,8 +20,10 @@ use wire::reply::ReplyContext;
 use super::Gateway;
 use super::answer_error::ServeError;
 use super::client::Client;
+use super::flight::{Head, Recorder};
 use super::forward::Forwarded;
 use super::hedge::Hedge;
+use super::recall::Keeping;
 use super::settle::{Phase, Settlement};
 use crate::dispatch::Slot;
 use crate::live::Snapshot;
@@ -30,22 +35,48 @@ pub(super) struct Job {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) forwarded: Forwarded,
     pub(super) request_id: Rc<str>,
-    pub(super) ask: Ask,
+    pub(super) ask: Rc<Ask>,
+    /// The first place shall fail.
+    pub(super) mock_fallbacks: bool,
     pub(super) settlement: Settlement,
     /// What encoders need to know: the same for all attempts, so that ids do not change under the client.
     pub(super) context: ReplyContext,
     pub(super) entry: Entry,
     /// What it waits for; shared with whoever writes signs of life.
-    pub(super) waits: Rc<Cell<Waits>>,
+    pub(super) waits: Arc<Waiting>,
     /// Longest silence of a stream, below what its client bears.
     pub(super) heartbeat_every: Duration,
     /// The place that has its second copy.
     pub(super) copied: RefCell<Option<Target>>,
+    /// What holds for it.
+    pub(super) policy: Arc<Policy>,
+    /// What its client says about kept answers.
+    pub(super) wishes: Directives,
+    /// How it met the kept answers.
+    pub(super) cache: Option<Status>,
+    /// Under what its answer is kept.
+    pub(super) keeping: Option<Keeping>,
+    /// Where the answer is written for all who share it.
+    pub(super) tape: Option<Recorder>,
     /// All places failed once and are tried again.
     second_round: bool,
     failure: Option<ServeError>,
     /// What failed before, in few words.
     before: Vec<String>,
+}
+
+/// What a request waits for, for all who tell somebody of it.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<Waits>);
+
+impl Waiting {
+    pub(super) fn set(&self, waits: Waits) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits;
+    }
+
+    pub(super) fn get(&self) -> Waits {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a request waits for, as far as its client can be told.
@@ -126,13 +157,19 @@ impl Job {
             snapshot,
             forwarded: client.forwarded,
             request_id,
-            ask,
+            mock_fallbacks: ask.mock_fallbacks,
+            ask: Rc::new(ask),
             settlement,
             context,
             entry,
-            waits: Rc::default(),
+            waits: Arc::default(),
             heartbeat_every,
             copied: RefCell::default(),
+            policy: client.policy,
+            wishes: client.wishes,
+            cache: None,
+            keeping: None,
+            tape: None,
             second_round: false,
             failure: None,
             before: Vec::new(),
@@ -144,7 +181,7 @@ impl Job {
     /// # Errors
     /// No place, no route, no upstream that accepts, or one that failed in a way in which every other would.
     pub(super) async fn next_live(&mut self) -> Result<Live, ServeError> {
-        if std::mem::take(&mut self.ask.mock_fallbacks) {
+        if std::mem::take(&mut self.mock_fallbacks) {
             self.mock_failure()?;
         }
         loop {
@@ -310,6 +347,29 @@ impl Job {
         error
     }
 
+    /// An upstream has something to show: from now on its answer goes on the tape, if there is one.
+    pub(super) fn tapes(&self, live: &Live, is_stream: bool, said: impl IntoIterator<Item = Bytes>) {
+        let Some(tape) = &self.tape else { return };
+        let leg = live.leg();
+        let head = Head {
+            far: leg.far,
+            is_stream,
+            target: leg.target.clone(),
+            reason: leg.reason().to_string(),
+            attempts: self.settlement.attempts.get(),
+            queued: self.settlement.queued,
+        };
+        tape.begin(head, said);
+    }
+
+    /// The request has failed for good.
+    pub(super) fn fails(&mut self, error: ServeError) {
+        self.settlement.fail(error.kind());
+        if let Some(tape) = self.tape.take() {
+            tape.fail(error);
+        }
+    }
+
     /// The answer is complete: the request is settled, and the place's speed is known better.
     pub(super) fn complete(&mut self, live: &mut Live) {
         let usage = self.settlement.usage;
@@ -323,5 +383,9 @@ impl Job {
             was_cold: !live.leg().score.load.is_zero(),
         }));
         self.settlement.complete();
+        if let Some(tape) = self.tape.take() {
+            let (said, is_stream) = tape.said();
+            tape.complete(self.keep(live, is_stream, &said));
+        }
     }
 }

@@ -1,19 +1,23 @@
-//! The LLM endpoint. One request is one line: admit → choose → call → relay → settle (see `serve`).
+//! The LLM endpoint. One request is one line: admit → recall → choose → call → relay → settle (see `serve`).
 
 mod answer_error;
 mod attempt;
 mod catalogue;
 mod client;
 mod count;
+mod flight;
 mod forward;
 mod guard;
 mod headers;
 mod hedge;
 mod job;
+mod listen;
 mod ops;
 mod preload;
 mod read;
+mod recall;
 mod relay;
+mod replay;
 mod routes;
 mod serve;
 mod settle;
@@ -28,6 +32,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::upstreams::Clients;
 
+pub(crate) use flight::Flights;
 pub(crate) use guard::{Peer, is_let_in};
 pub(crate) use routes::configure;
 
@@ -36,6 +41,7 @@ pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) flights: Arc<Flights>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<dyn Clock>,

@@ -6,7 +6,7 @@ use domain::upstream::UpstreamKind;
 use wire::exchange::load_reply;
 
 use super::answer_error::ServeError;
-use super::headers::headers;
+use super::headers::job_headers;
 use super::job::Job;
 
 /// Answers such a request for upstreams that load models by themselves; `None` if an Ollama shall do it.
@@ -18,7 +18,7 @@ pub(super) fn answer(job: &mut Job) -> Result<Option<HttpResponse>, ServeError> 
         return Ok(None);
     }
     let mut response = HttpResponse::Ok();
-    headers(&mut response, job, None);
+    job_headers(&mut response, job, None);
     response.insert_header((CONTENT_TYPE, "application/json"));
     Ok(Some(response.body(load_reply(&job.ask, load, &job.context, job.settlement.elapsed()))))
 }

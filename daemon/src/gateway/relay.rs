@@ -1,6 +1,5 @@
 //! A stream on its way to the client: bytes at once, comments in silence, the next upstream while nothing was seen.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,7 +14,8 @@ use tokio::time::{Instant, Sleep};
 use wire::exchange::{Transcoder, whole_as_stream};
 
 use super::hedge::{Hedge, Won};
-use super::job::{Job, Live, Waits};
+use super::answer_error::ServeError;
+use super::job::{Job, Live, Waiting, Waits};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
 use crate::dispatch::Dispatcher;
 use crate::upstreams::Fault;
@@ -32,7 +32,7 @@ pub(super) struct Signs {
     idle: Transcoder,
     /// The model as the client named it.
     model: String,
-    waits: Rc<Cell<Waits>>,
+    pub(super) waits: Arc<Waiting>,
     dispatcher: Arc<Dispatcher>,
 }
 
@@ -49,8 +49,13 @@ impl Signs {
         }
     }
 
+    /// The end of a stream of which nothing came.
+    pub(super) fn fail(&mut self, error: &ServeError) -> Bytes {
+        self.idle.fail(&error.body(Some(&self.request_id)))
+    }
+
     /// A sign of life while there is no upstream; who waits is told what for.
-    fn heartbeat(&mut self) -> Bytes {
+    pub(super) fn heartbeat(&mut self) -> Bytes {
         let said = match self.waits.get() {
             Waits::Unnamed => None,
             Waits::Queued(ticket) => self.dispatcher.turn(ticket).map(|turn| queued(&turn, &self.model)),
@@ -106,13 +111,18 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                 }
             },
         };
-        let mut begins = true;
+        let (mut begins, mut last) = (true, None::<Passage>);
         loop {
             let mut live = match begun {
                 Ok(live) => live,
                 Err(error) => {
-                    job.settlement.fail(error.kind());
-                    yield Ok(signs.idle.fail(&error.body(Some(&signs.request_id))));
+                    // In the words of whoever began the stream.
+                    let end = match &mut last {
+                        Some(leg) if !leg.begins => leg.transcoder.fail(&error.body(Some(&signs.request_id))),
+                        _ => signs.fail(&error),
+                    };
+                    job.fails(error);
+                    yield Ok(end);
                     return;
                 }
             };
@@ -160,12 +170,7 @@ pub(super) fn relay(first: First, mut signs: Signs) -> impl Stream<Item = Result
                     }
                 }
             };
-            // An error ends the stream in the words of whoever began it.
-            if let Err(error) = &begun && !begins {
-                job.settlement.fail(error.kind());
-                yield Ok(leg.transcoder.fail(&error.body(Some(&signs.request_id))));
-                return;
-            }
+            last = Some(leg);
         }
     }
 }
@@ -177,6 +182,9 @@ struct Passage {
     begins: bool,
     /// Frames that nobody would see, kept until the first visible one: until then another upstream may take over.
     held: Vec<u8>,
+    /// What the upstream said meanwhile, for the tape.
+    unshown: Vec<Bytes>,
+    is_taped: bool,
     heartbeat_every: Duration,
     sent: Instant,
     /// Wakes for the next sign of life or the end of patience, whichever is first. Chunks do not move it: it looks
@@ -200,6 +208,8 @@ impl Passage {
             transcoder: if begins { transcoder } else { transcoder.resumed() },
             begins,
             held: Vec::new(),
+            unshown: Vec::new(),
+            is_taped: false,
             heartbeat_every,
             sent,
             alarm: Box::pin(tokio::time::sleep_until((sent + heartbeat_every).min(live.reply.body.deadline()))),
@@ -278,6 +288,7 @@ impl Passage {
         job.settlement.usage = self.transcoder.usage();
         let is_done = self.transcoder.is_done();
         let may_go = job.settlement.is_visible() || (is_done && step.failure.is_none());
+        self.tape(job, live, chunk, may_go);
         let bytes = self.pass(step.preamble, step.bytes, may_go);
         match step.failure {
             Some(failure) => Some(Next::End(bytes, End::Failed(Fault::Reported(failure)))),
@@ -291,6 +302,20 @@ impl Passage {
                 Some(Next::End(bytes, End::Failed(fault)))
             }
             None => (!bytes.is_empty()).then_some(Next::Bytes(bytes)),
+        }
+    }
+
+    /// Writes on the tape what may be seen.
+    fn tape(&mut self, job: &Job, live: &Live, chunk: &Bytes, may_go: bool) {
+        let Some(tape) = &job.tape else { return };
+        if self.is_taped {
+            tape.write(chunk);
+            return;
+        }
+        self.unshown.push(chunk.clone());
+        if may_go {
+            self.is_taped = true;
+            job.tapes(live, true, std::mem::take(&mut self.unshown));
         }
     }
 
@@ -323,11 +348,12 @@ impl Passage {
     }
 
     fn whole_end(&mut self, job: &mut Job, live: &Live) -> Next {
-        let body = Bytes::from(std::mem::take(&mut self.held));
-        match whole_as_stream(&job.ask, live.leg().far, &body, job.context.clone(), job.settlement.elapsed()) {
+        let whole = Bytes::from(std::mem::take(&mut self.held));
+        match whole_as_stream(&job.ask, live.leg().far, &whole, job.context.clone(), job.settlement.elapsed()) {
             Ok((preamble, answer)) => {
                 job.settlement.saw(1);
                 job.settlement.usage = answer.usage;
+                job.tapes(live, false, [whole]);
                 // The client may have the first frames from another upstream.
                 let body = if self.begins { [preamble, answer.body].concat().into() } else { answer.body };
                 Next::End(body, End::Complete)

@@ -1,24 +1,25 @@
-//! The line that every request goes: admit → choose → call → relay → settle.
+//! The line that every request goes: admit → recall → choose → call → relay → settle.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::config::Config;
 use domain::refusal::Refusal;
-use domain::surface::{Dialect, Surface};
-use wire::exchange::{Ask, answer};
+use domain::surface::Surface;
+use wire::exchange::{Answer, Ask, answer};
 
 use super::answer_error::{ServeError, respond};
 use super::client::Client;
-use super::headers::{X_ACCEL_BUFFERING, headers};
+use super::headers::{job_headers, stream_headers, whole_headers};
 use super::job::{Job, Live};
+use super::recall::{Recalled, again, recall};
 use super::settle::Settlement;
-use super::{Gateway, count, forward, guard, preload, read, relay};
+use super::{Gateway, count, forward, guard, preload, read, relay, replay};
 use crate::upstreams::Fault;
 
 /// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
@@ -42,17 +43,38 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
         Ok(ask) => {
             settlement.stream = ask.stream;
-            let client = Client::of(&request, &snapshot.config, ask.stream);
+            let client = Client::of(&request, &snapshot.config, &ask);
             drop(request);
-            let job = Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement);
-            if job.ask.stream && job.ask.load().is_none() { stream(job).await } else { whole(job).await }
+            answer_job(Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement)).await
         }
         Err(error) => {
             settlement.fail(error.kind());
-            Err(error)
+            Err(Arc::new(error))
         }
     };
     served.unwrap_or_else(|error| respond(&error, surface.dialect(), Some(&request_id)))
+}
+
+/// Serves what was asked: from what is kept, with others who ask the same, or by itself.
+async fn answer_job(job: Job) -> Result<HttpResponse, Arc<ServeError>> {
+    match recall(job).await? {
+        Recalled::Own(job) => own(job).await,
+        Recalled::Shared(listener) => listener.serve().await,
+        Recalled::Kept(job, entry) => match replay::respond(job, &entry) {
+            Ok(response) => Ok(response),
+            Err(job) => match again(*job) {
+                Recalled::Own(job) | Recalled::Kept(job, _) => own(job).await,
+                Recalled::Shared(listener) => listener.serve().await,
+            },
+        },
+    }
+}
+
+/// Serves a request whose answer is for nobody else.
+async fn own(job: Job) -> Result<HttpResponse, Arc<ServeError>> {
+    let is_stream = job.ask.stream && job.ask.load().is_none();
+    let served = if is_stream { stream(job).await } else { whole(job).await };
+    served.map_err(Arc::new)
 }
 
 /// Lets the request in and reads it.
@@ -97,12 +119,18 @@ async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
         job.settlement.complete();
         return Ok(response);
     }
+    let (live, answer) = answered(job).await?;
+    Ok(respond_whole(job, &live, answer))
+}
+
+/// The answer in one piece of the first upstream that gives one.
+pub(super) async fn answered(job: &mut Job) -> Result<(Live, Answer), ServeError> {
     let mut live = job.next_live().await?;
     loop {
         match read_answer(job, &mut live).await {
-            Ok(response) => {
+            Ok(answer) => {
                 job.complete(&mut live);
-                return Ok(response);
+                return Ok((live, answer));
             }
             Err(fault) => {
                 let error = job.call_error(&mut live, fault);
@@ -114,14 +142,20 @@ async fn whole_answer(job: &mut Job) -> Result<HttpResponse, ServeError> {
 }
 
 /// Reads one upstream's whole answer and turns it into the client's.
-pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<HttpResponse, Fault> {
+pub(super) async fn read_answer(job: &mut Job, live: &mut Live) -> Result<Answer, Fault> {
     let body = live.reply.body.collect(ANSWER_BYTES_MAX).await?;
     let answered = answer(&job.ask, live.leg().far, &body, &job.context, job.settlement.elapsed())?;
     job.settlement.usage = answered.usage;
+    job.tapes(live, false, [body]);
+    Ok(answered)
+}
+
+/// An answer in one piece.
+pub(super) fn respond_whole(job: &Job, live: &Live, answer: Answer) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    headers(&mut response, job, Some(live));
-    response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-    Ok(response.body(answered.body))
+    job_headers(&mut response, job, Some(live));
+    whole_headers(&mut response);
+    response.body(answer.body)
 }
 
 /// The beginning of a stream: the first upstream that accepts.
@@ -147,7 +181,7 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
             return Err(error);
         }
         Some((job, Ok(live))) => {
-            headers(&mut response, &job, Some(&live));
+            job_headers(&mut response, &job, Some(&live));
             relay::First::Begun(Box::new((job, live)))
         }
         None => {
@@ -155,15 +189,6 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
             relay::First::Waiting(beginning)
         }
     };
-    response.insert_header((
-        CONTENT_TYPE,
-        HeaderValue::from_static(match signs.dialect {
-            Dialect::Ollama => "application/x-ndjson",
-            Dialect::Openai | Dialect::Anthropic => "text/event-stream; charset=utf-8",
-        }),
-    ));
-    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    // nginx in front of us would collect the stream otherwise.
-    response.insert_header((X_ACCEL_BUFFERING.clone(), HeaderValue::from_static("no")));
+    stream_headers(&mut response, signs.dialect);
     Ok(response.streaming(relay::relay(first, signs)))
 }

@@ -55,6 +55,8 @@ pub(super) struct Settlement {
     pub(super) first_piece: Option<Instant>,
     last_piece: Option<Instant>,
     pub(super) pieces: u32,
+    /// How it met the kept answers.
+    pub(super) cache: Option<&'static str>,
     outcome: Option<&'static str>,
 }
 
@@ -76,8 +78,14 @@ impl Settlement {
             first_piece: None,
             last_piece: None,
             pieces: 0,
+            cache: None,
             outcome: None,
         }
+    }
+
+    /// When the request came.
+    pub(super) const fn started(&self) -> Instant {
+        self.started
     }
 
     /// Time since the request came.
@@ -162,6 +170,7 @@ impl Drop for Settlement {
             first_token,
             between_tokens: self.between_pieces(),
             usage: self.usage,
+            cache: self.cache,
         });
         info!(
             request.id = %self.request_id,
@@ -170,6 +179,7 @@ impl Drop for Settlement {
             upstream,
             model,
             outcome,
+            cache = self.cache,
             phase = self.phase.name(),
             attempts = self.attempts.get(),
             input_tokens = self.usage.input,

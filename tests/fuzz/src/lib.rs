@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::surface::Surface;
-use wire::exchange::{Ask, Step, Transcoder, answer, may_be_kept, replay, replay_stream, whole_of_stream};
+use wire::exchange::{Ask, Step, Transcoder, Whole, answer, may_be_kept, replay, replay_stream, whole_of_stream};
 use wire::failure::{ErrorBody, FailureKind};
 use wire::reply::ReplyContext;
 
@@ -65,8 +65,8 @@ pub fn stream(far: &[Surface], data: &[u8]) {
 /// A stream that is whole is kept as an answer that may be kept, and that every client can be given.
 fn kept(far: Surface, data: &[u8], step: usize) {
     let chunks: Vec<Bytes> = data.chunks(step).map(Bytes::copy_from_slice).collect();
-    let Some(body) = whole_of_stream(far, &chunks) else { return };
-    assert!(may_be_kept(far, &body), "{far:?}: {body:?}");
+    let Some(Whole { body, may_be_kept: is_kept }) = whole_of_stream(far, &chunks) else { return };
+    assert_eq!(may_be_kept(far, &body), is_kept, "{far:?}: {body:?}");
     for near in Surface::ALL {
         let Some(ask) = ask(near).filter(|_| near.task() == far.task()) else { continue };
         let whole = replay(&ask, far, &body, &context(), ELAPSED);

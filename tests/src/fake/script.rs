@@ -23,7 +23,7 @@ pub struct Script {
     pub first_token_after: Duration,
     /// Wait before every later token.
     pub gap: Duration,
-    /// Each token waits for one [`super::Fake::release`].
+    /// Each token waits for one [`super::Fake::release`], and so does an answer in one piece.
     pub gated: bool,
     /// What is answered at all.
     pub answer: Answer,

@@ -57,6 +57,7 @@ struct Sender<'a, W> {
 
 impl<W: AsyncWrite + Unpin> Sender<'_, W> {
     async fn whole(&mut self, answer: &Rendered, body: &[u8], head_only: bool) -> std::io::Result<Sent> {
+        self.gate().await?;
         let mut head = head(answer, self.script);
         head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
         self.out.write_all(head.as_bytes()).await?;
@@ -83,9 +84,7 @@ impl<W: AsyncWrite + Unpin> Sender<'_, W> {
             }
             if *mark == Mark::Token {
                 pause(if tokens == 0 { self.script.first_token_after } else { self.script.gap }).await;
-                if self.script.gated {
-                    self.shared.gate.acquire().await.map_err(std::io::Error::other)?.forget();
-                }
+                self.gate().await?;
                 tokens += 1;
                 self.shared.token_sent(self.id);
             }
@@ -100,6 +99,13 @@ impl<W: AsyncWrite + Unpin> Sender<'_, W> {
         self.out.write_all(b"0\r\n\r\n").await?;
         self.out.flush().await?;
         Ok(Sent::Whole)
+    }
+
+    async fn gate(&self) -> std::io::Result<()> {
+        if self.script.gated {
+            self.shared.gate.acquire().await.map_err(std::io::Error::other)?.forget();
+        }
+        Ok(())
     }
 
     async fn chunks(&mut self, bytes: &[u8]) -> std::io::Result<()> {

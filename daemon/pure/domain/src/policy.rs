@@ -8,11 +8,11 @@ use crate::cache::Rules;
 use crate::upstream::matches;
 
 /// `[[policy]]`: holds for the requests that it names, before those that stand after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// For its owner, and in explanations.
+    /// For its owner, and in explanations; empty for what `[cache]` says, which holds where no other does.
     pub name: String,
-    /// Programs, by what they call themselves (`x-title`, or else the first word of `user-agent`); `*` stands for any
+    /// Programs, by what they call themselves (`x-title`, or else the product that `user-agent` begins with); `*` stands for any
     /// letters. Empty is all.
     pub apps: Vec<String>,
     /// Networks of clients. Empty is all.

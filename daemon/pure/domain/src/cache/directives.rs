@@ -27,19 +27,21 @@ pub struct Directives {
 }
 
 impl Directives {
-    /// Whether the answer to such a request is kept, and a kept one served.
+    /// Why the answer to such a request is not kept, and no kept one served; nothing where they are.
     #[must_use]
-    pub fn keeps(&self, rules: &Rules, task: Task, is_deterministic: bool) -> bool {
-        let is_kept = match task {
-            Task::Embedding => rules.embeddings,
-            Task::Chat | Task::Completion => match rules.chat {
-                Chat::Off => false,
-                Chat::Deterministic => is_deterministic || self.is_wanted,
-                Chat::All => true,
-            },
-            Task::TokenCount => false,
-        };
-        is_kept && !self.no_store
+    pub fn bypass(&self, rules: &Rules, task: Task, is_deterministic: bool) -> Option<&'static str> {
+        if self.no_store {
+            return Some("no-store");
+        }
+        match (task, rules.chat) {
+            (Task::TokenCount, _) => Some("a count"),
+            (Task::Embedding, _) => (!rules.embeddings).then_some("off for embeddings"),
+            (Task::Chat | Task::Completion, Chat::Off) => Some("off for chats"),
+            (Task::Chat | Task::Completion, Chat::Deterministic) if !is_deterministic && !self.is_wanted => {
+                Some("neither temperature 0 nor a seed")
+            }
+            (Task::Chat | Task::Completion, Chat::Deterministic | Chat::All) => None,
+        }
     }
 
     /// Whether the client takes this kept answer.
@@ -122,7 +124,8 @@ mod tests {
             (&read("no-store"), rules(Chat::All, true), Task::Chat, true, false),
             (&read("no-cache"), rules(Chat::All, true), Task::Chat, true, true),
         ] {
-            assert_eq!(directives.keeps(&rules, task, is_deterministic), want, "{directives:?} {rules:?} {task:?}");
+            let is_kept = directives.bypass(&rules, task, is_deterministic).is_none();
+            assert_eq!(is_kept, want, "{directives:?} {rules:?} {task:?}");
         }
     }
 

@@ -7,6 +7,7 @@ mod directives;
 mod purge;
 mod settings;
 mod stats;
+mod status;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use directives::Directives;
 pub use purge::Purge;
 pub use settings::{Chat, Rules, Scope, Settings, Store};
 pub use stats::{Listed, Place, Purged, Share, Stats};
+pub use status::Status;
 
 /// What finds an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

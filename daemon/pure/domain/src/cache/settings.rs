@@ -97,6 +97,15 @@ impl Scope {
     }
 }
 
+impl Rules {
+    /// What they say of the answer, as bytes: part of a key, so that what was kept under other rules is not served under these.
+    #[must_use]
+    pub const fn revision(&self) -> [u8; 10] {
+        let [a, b, c, d, e, f, g, h] = self.ttl.as_secs().to_be_bytes();
+        [self.chat as u8, self.embeddings as u8, a, b, c, d, e, f, g, h]
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {

@@ -4,6 +4,7 @@ mod cache;
 mod gpu;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use super::{
     UpstreamDraft,
 };
 use crate::access::{Access, is_in_house};
-use crate::cache::Rules;
 use crate::catalogue::ALIAS_OWNER;
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
@@ -43,6 +43,8 @@ impl Problem {
 /// All problems, in the order of the file's sections.
 pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
     let mut check = Check::default();
+    let default_policy = check.default_policy(&draft.cache.rules);
+    let policies = check.policies(&draft.policies, &default_policy.cache);
     let config = Config {
         endpoint: check.endpoint(&draft.endpoint),
         console: Console {
@@ -60,8 +62,8 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
         node: check.node(&draft.node),
         nodes: NodesSettings { enabled: draft.nodes.enabled.unwrap_or(true) },
         cache: check.cache(&draft.cache),
-        cache_rules: check.cache_rules("cache", &draft.cache.rules, &Rules::default()),
-        policies: check.policies(draft),
+        default_policy: Arc::new(default_policy),
+        policies,
         upstreams: check.upstreams(&draft.upstreams),
         aliases: check.aliases(&draft.aliases),
     };

@@ -5,6 +5,7 @@ mod draft;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::Access;
@@ -42,10 +43,10 @@ pub struct Config {
     pub nodes: NodesSettings,
     /// Where answers are kept.
     pub cache: cache::Settings,
-    /// What is kept of the answers to requests for which no policy holds.
-    pub cache_rules: cache::Rules,
     /// What holds for whom; the first that holds decides.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Arc<Policy>>,
+    /// What holds where none of them does.
+    pub default_policy: Arc<Policy>,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -59,10 +60,10 @@ impl Config {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
 
-    /// The policy that holds for a request, if there is one.
+    /// The policy that holds for a request.
     #[must_use]
-    pub fn policy(&self, asks: &Asks<'_>) -> Option<&Policy> {
-        self.policies.iter().find(|policy| policy.holds(asks))
+    pub fn policy(&self, asks: &Asks<'_>) -> Arc<Policy> {
+        self.policies.iter().find(|policy| policy.holds(asks)).unwrap_or(&self.default_policy).clone()
     }
 
     /// Keys whose change needs a restart: what of `self` differs from `other` in them.

@@ -30,6 +30,22 @@ pub(super) fn tiers<'a>(
     tiers.filter(|tier| !tier.targets.is_empty())
 }
 
+/// The one model that answers whoever asks for this, at whatever place; nothing where it might be one of several.
+#[must_use]
+pub fn sole_model(near: Surface, wish: &Wish, config: &Config, catalogue: &Catalogue) -> Option<Target> {
+    let mut sole: Option<Target> = None;
+    for tier in tiers(near, wish, config, catalogue) {
+        for target in tier.targets.iter() {
+            match &sole {
+                None => sole = Some(target.clone()),
+                Some(sole) if sole.model == target.model => {}
+                Some(_) => return None,
+            }
+        }
+    }
+    sole
+}
+
 fn tier<'a>(near: Surface, name: &str, config: &'a Config, catalogue: &'a Catalogue) -> Tier<'a> {
     let found = |targets, strategy| Tier { strategy, targets, weights: &[] };
     if let Some(alias) = config.aliases.iter().find(|alias| alias.name == name) {

@@ -23,6 +23,7 @@ use crate::surface::Surface;
 
 pub use crate::strategy::Strategy;
 pub use crate::virtual_model::{AUTO, CLOUD, LOCAL, is_virtual};
+pub use candidates::sole_model;
 pub use drop::{Dropped, Why};
 pub use reason::Reason;
 pub use score::Score;

@@ -149,6 +149,24 @@ fn names_lead_to_places() {
 }
 
 #[test]
+fn a_name_may_lead_to_one_model_only() {
+    for (models, want) in [
+        (&["opus"][..], Some("opus")),
+        (&["qwen"], Some("qwen")),
+        (&["mac/qwen", "cloud/qwen", "missing"], Some("qwen")),
+        (&["opus", "qwen"], None),
+        (&["opus, qwen"], None),
+        (&["auto"], None),
+        (&["missing"], None),
+    ] {
+        let fixture = Fixture::new(models);
+        let catalogue = Catalogue::build(&fixture.config, &fixture.listings);
+        let sole = sole_model(Surface::OpenaiChat, &fixture.wish, &fixture.config, &catalogue);
+        assert_eq!(sole.as_ref().map(|target| target.model.as_str()), want, "{models:?}");
+    }
+}
+
+#[test]
 fn names_that_lead_nowhere_are_refused_with_help() {
     assert_eq!(Fixture::new(&["opus-9"]).refusal(), "model `opus-9` is not offered here. Did you mean `opus`?");
     assert_eq!(Fixture::new(&[]).route_on(Surface::OpenaiChat).unwrap_err(), Refusal::NoModelNamed);

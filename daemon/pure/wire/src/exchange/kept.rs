@@ -35,13 +35,22 @@ pub fn may_be_kept(far: Surface, body: &Bytes) -> bool {
     is_answer && refuse_error(far.dialect(), body).is_ok()
 }
 
-/// An upstream's stream as the whole answer that it would have been, if it may be kept.
+/// An upstream's stream as the whole answer that it would have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// In the stream's own surface.
+    pub body: Bytes,
+    /// Whether it may be kept, see [`may_be_kept`].
+    pub may_be_kept: bool,
+}
+
+/// Makes one answer of a stream; nothing of one that was cut, or of OpenAI's Responses surface, which is passed on unread.
 #[must_use]
-pub fn whole_of_stream(far: Surface, chunks: &[Bytes]) -> Option<Bytes> {
+pub fn whole_of_stream(far: Surface, chunks: &[Bytes]) -> Option<Whole> {
     if far == Surface::OpenaiResponses {
         return None;
     }
-    let reply = collect(far, chunks).ok().flatten().filter(ends_by_itself)?;
+    let reply = collect(far, chunks).ok().flatten()?;
     let context = ReplyContext {
         unique: "kept".to_owned(),
         model: reply.model.clone().unwrap_or_default(),
@@ -57,7 +66,7 @@ pub fn whole_of_stream(far: Surface, chunks: &[Bytes]) -> Option<Bytes> {
         }
         _ => openai::chat_reply::encode(&reply, &context),
     };
-    Some(body.into())
+    Some(Whole { body: body.into(), may_be_kept: ends_by_itself(&reply) })
 }
 
 /// Reads a stream to its end; `None` if it was cut.
@@ -267,8 +276,9 @@ mod tests {
             "[DONE]",
         ];
         let chunks: Vec<Bytes> = frames.iter().map(|frame| format!("data: {frame}\n\n").into()).collect();
-        let body = whole_of_stream(Surface::OpenaiChat, &chunks).expect("it is whole");
-        let reply = reply(Surface::OpenaiChat, &body).unwrap();
+        let whole = whole_of_stream(Surface::OpenaiChat, &chunks).expect("it is whole");
+        assert!(whole.may_be_kept);
+        let reply = reply(Surface::OpenaiChat, &whole.body).unwrap();
         assert_eq!(reply.choices[0].parts, [crate::chat::Part::Text("Hello".to_owned())]);
         assert_eq!((reply.usage.input, reply.model.as_deref()), (Some(5), Some("qwen")));
         for cut in 0..chunks.len() {
@@ -277,6 +287,11 @@ mod tests {
         let mut failed = chunks.clone();
         failed.insert(1, "data: {\"error\":{\"message\":\"x\"}}\n\n".into());
         assert_eq!(whole_of_stream(Surface::OpenaiChat, &failed), None);
+        let mut long = chunks.clone();
+        long[2] = frames[2].replace("stop", "length").into();
+        long[2] = [&b"data: "[..], &long[2], b"\n\n"].concat().into();
+        let long = whole_of_stream(Surface::OpenaiChat, &long).expect("it is whole, though the model did not end it");
+        assert!(!long.may_be_kept);
     }
 
     #[test]

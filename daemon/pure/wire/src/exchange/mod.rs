@@ -22,6 +22,6 @@ mod transcoder;
 
 pub use answer::{Answer, BadAnswer, answer, error_body, load_reply, whole_as_stream};
 pub use ask::Ask;
-pub use kept::{Replay, may_be_kept, replay, replay_stream, whole_of_stream};
+pub use kept::{Replay, Whole, may_be_kept, replay, replay_stream, whole_of_stream};
 pub use outgoing::NotSent;
 pub use transcoder::{Step, Transcoder};

@@ -1,8 +1,9 @@
 //! The cache and the policies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{CacheDraft, CacheRulesDraft, Draft};
+use super::super::{CacheDraft, CacheRulesDraft, PolicyDraft};
 use super::{Check, NAME_CHARS_MAX, is_short_name};
 use crate::cache::{Chat, Rules, Scope, Settings, Store};
 use crate::policy::Policy;
@@ -33,7 +34,7 @@ impl Check {
         self.number(path, value, range, default >> 20) << 20
     }
 
-    pub(super) fn cache_rules(&mut self, path: &str, draft: &CacheRulesDraft, default: &Rules) -> Rules {
+    fn cache_rules(&mut self, path: &str, draft: &CacheRulesDraft, default: &Rules) -> Rules {
         let at = |key: &str| format!("{path}.{key}");
         let ttl = default.ttl.as_secs();
         let pace = self.number(
@@ -67,10 +68,15 @@ impl Check {
         scope
     }
 
-    pub(super) fn policies(&mut self, draft: &Draft) -> Vec<Policy> {
-        let defaults = Check::default().cache_rules("cache", &draft.cache.rules, &Rules::default());
-        let mut policies: Vec<Policy> = Vec::new();
-        for (position, drafted) in draft.policies.iter().enumerate() {
+    /// What holds where no policy does.
+    pub(super) fn default_policy(&mut self, rules: &CacheRulesDraft) -> Policy {
+        Policy { cache: self.cache_rules("cache", rules, &Rules::default()), ..Policy::default() }
+    }
+
+    /// The policies; what they do not say of the cache is as it is for all others.
+    pub(super) fn policies(&mut self, drafts: &[PolicyDraft], defaults: &Rules) -> Vec<Arc<Policy>> {
+        let mut policies: Vec<Arc<Policy>> = Vec::new();
+        for (position, drafted) in drafts.iter().enumerate() {
             let path = format!("policy[{position}]");
             let name = drafted.name.clone().unwrap_or_default();
             if name.is_empty() || !is_short_name(&name) {
@@ -79,13 +85,13 @@ impl Check {
             } else if policies.iter().any(|known| known.name == name) {
                 self.problem(format!("{path}.name"), format!("another policy is called {name:?}; names must differ"));
             }
-            policies.push(Policy {
+            policies.push(Arc::new(Policy {
                 name,
                 apps: drafted.apps.clone().unwrap_or_default(),
                 clients: self.list(&format!("{path}.clients"), drafted.clients.as_deref()),
                 models: drafted.models.clone().unwrap_or_default(),
-                cache: self.cache_rules(&format!("{path}.cache"), &drafted.cache, &defaults),
-            });
+                cache: self.cache_rules(&format!("{path}.cache"), &drafted.cache, defaults),
+            }));
         }
         policies
     }
@@ -93,7 +99,7 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{PolicyDraft, check};
+    use super::super::super::{Draft, check};
     use super::*;
 
     #[test]
@@ -117,11 +123,12 @@ mod tests {
         let config = check(&draft).unwrap();
         assert_eq!(config.cache.store, Store::Memory { copy_every: Duration::from_secs(600) });
         assert_eq!(config.cache.disk_max_bytes, 8 << 20);
-        assert_eq!((config.cache_rules.chat, &config.cache_rules.scope), (Chat::Off, &Scope::Tenant));
-        let rules = &config.policies[0].cache;
+        let (faq, others) = (&config.policies[0], &config.default_policy);
+        assert_eq!((others.cache.chat, &others.cache.scope), (Chat::Off, &Scope::Tenant));
+        let rules = &faq.cache;
         assert_eq!((rules.chat, rules.ttl.as_secs(), rules.embeddings), (Chat::All, 60, true));
         assert_eq!(rules.scope.of("a"), "group:office");
-        assert_eq!(config.cache_rules.scope.of("a"), "tenant:a");
+        assert_eq!(others.cache.scope.of("a"), "tenant:a");
     }
 
     #[test]
@@ -140,12 +147,12 @@ mod tests {
         let problems = check(&draft).unwrap_err();
         let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
         let want = [
-            "cache.tenant_share",
             "cache.scope",
             "policy[0].cache.scope",
             "policy[1].name",
             "policy[1].clients[0]",
             "policy[2].name",
+            "cache.tenant_share",
         ];
         assert_eq!(paths, want);
     }
