@@ -36,6 +36,9 @@ pub(crate) use data_dir::{DaemonFile, candidates as data_dirs};
 /// Longest wait for upstreams at start before clients are served all the same.
 const FIRST_ROUND_MAX: Duration = Duration::from_millis(1_500);
 
+/// Longest wait at the end for the disk with the kept answers: they can be asked for again.
+const CACHE_CLOSE_MAX: Duration = Duration::from_secs(5);
+
 /// Everything that workers share.
 pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
@@ -113,6 +116,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     data.withdraw();
     parts.stopping.store(true, Ordering::Relaxed);
     servers.drain(&parts, config.endpoint.drain, signals.stop()).await;
+    parts.cache.close(CACHE_CLOSE_MAX).await;
     info!("stopped");
     ended
 }
@@ -153,9 +157,19 @@ async fn start_tasks(
         let wishes = wishes.clone();
         tasks.optional("config-watch", move || settings::watch(file.clone(), wishes.clone()));
     }
+    start_cache(tasks, parts);
     start_nodes(tasks, parts);
     start_sensors(tasks, config, parts);
     Ok(wishes)
+}
+
+/// Starts the threads of the database with the kept answers.
+fn start_cache(tasks: &mut Tasks, parts: &Arc<Parts>) {
+    if parts.cache.is_enabled() {
+        let (writes, reads) = (parts.cache.clone(), parts.cache.clone());
+        tasks.thread("cache-writer", move || writes.write());
+        tasks.thread("cache-reader", move || reads.read());
+    }
 }
 
 /// Starts what listens to nodes, and what makes a node of this machine.

@@ -7,6 +7,7 @@ mod places;
 use std::sync::Arc;
 use std::time::Instant;
 
+use domain::cache::{Listed, Purge, Purged, Stats};
 use domain::telemetry::Telemetry;
 use domain::upstream::{Upstream, UpstreamKind};
 use webui::{
@@ -14,33 +15,24 @@ use webui::{
     UpstreamState,
 };
 
+use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::live::{self, Live};
 use crate::metrics::Metrics;
 
 /// The house as the console sees it.
 pub(crate) struct House {
-    live: Arc<Live>,
-    dispatcher: Arc<Dispatcher>,
-    metrics: Arc<Metrics>,
-    nodes: Arc<crate::nodes::Nodes>,
-    started: Instant,
-    base_urls: Vec<String>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) nodes: Arc<crate::nodes::Nodes>,
+    pub(crate) started: Instant,
+    /// Those of the endpoint as clients write them, the best one first.
+    pub(crate) base_urls: Vec<String>,
 }
 
 impl House {
-    /// `base_urls` are those of the endpoint as clients write them, the best one first.
-    pub(crate) fn new(
-        live: Arc<Live>,
-        dispatcher: Arc<Dispatcher>,
-        metrics: Arc<Metrics>,
-        nodes: Arc<crate::nodes::Nodes>,
-        started: Instant,
-        base_urls: Vec<String>,
-    ) -> Self {
-        Self { live, dispatcher, metrics, nodes, started, base_urls }
-    }
-
     fn health(&self, upstream: &str) -> HealthRow {
         self.dispatcher.with(|dispatch, now| HealthRow::of(&dispatch.places.standing(upstream, now)))
     }
@@ -108,6 +100,21 @@ impl Console for House {
 
     fn pairing_code(&self) -> Result<String, String> {
         self.nodes.new_code().map_err(|error| format!("{error:#}"))
+    }
+
+    fn cache_stats(&self) -> Stats {
+        self.cache.stats()
+    }
+
+    async fn cache_entries(&self, filter: Purge, max: usize) -> Result<Vec<Listed>, String> {
+        let cache = self.cache.clone();
+        // It reads the file, which may take a while.
+        let listed = tokio::task::spawn_blocking(move || cache.list(&filter, max)).await;
+        listed.unwrap_or_else(|_| Err("the list could not be made; Airlane's log says why".to_owned()))
+    }
+
+    async fn purge_cache(&self, purge: Purge) -> Result<Purged, String> {
+        self.cache.purge(purge).await
     }
 
     fn body_bytes_max(&self) -> usize {

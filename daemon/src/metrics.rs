@@ -2,6 +2,7 @@
 
 mod cache;
 mod gpu;
+mod kept;
 mod place;
 mod state;
 mod traffic;
@@ -9,6 +10,7 @@ mod traffic;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use domain::cache::Stats;
 use domain::health::State;
 use domain::node::Nodes;
 use domain::usage::Usage;
@@ -231,18 +233,21 @@ impl Metrics {
         self.traffic.of(upstream)
     }
 
-    /// Everything in the text format, with how each upstream does.
-    pub(crate) fn text(&self, nodes: &Nodes, states: &[(&str, State)]) -> String {
+    /// Everything in the text format, with how each upstream does and what is kept.
+    pub(crate) fn text(&self, nodes: &Nodes, states: &[(&str, State)], cache: &Stats) -> String {
         self.memory.set(resident_bytes().unwrap_or(0));
         let mut cards = Registry::with_prefix("airlane_gpu");
         gpu::register(nodes, &mut cards);
         let mut upstreams = Registry::with_prefix("airlane_upstream");
         state::register(states, &mut upstreams);
+        let mut kept = Registry::with_prefix("airlane_cache");
+        kept::register(cache, &mut kept);
         let mut out = String::new();
         // Writing into a String does not fail.
         let _ = encode_registry(&mut out, &self.registry)
             .and_then(|()| encode_registry(&mut out, &cards))
             .and_then(|()| encode_registry(&mut out, &upstreams))
+            .and_then(|()| encode_registry(&mut out, &kept))
             .and_then(|()| encode_eof(&mut out));
         out
     }

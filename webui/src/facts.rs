@@ -1,6 +1,7 @@
 //! What the console tells, as plain data: the pages render it and the status API serialises it.
 
 mod decision;
+mod kept;
 mod nodes;
 mod places;
 
@@ -10,6 +11,7 @@ use domain::health::State;
 use serde::{Deserialize, Serialize};
 
 pub use decision::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
+pub use kept::CacheEntries;
 pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};
 

@@ -7,6 +7,7 @@ mod assets;
 mod explain;
 mod facts;
 mod guard;
+mod kept;
 mod nodes;
 mod openapi;
 mod overview;
@@ -16,18 +17,20 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod wish;
 
 use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::cache::{Listed, Purge, Purged, Stats};
 use domain::telemetry::Telemetry;
 
 pub use facts::{
-    Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeName, NodeRow, Nodes,
-    Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow, UpstreamRow,
-    UpstreamState,
+    CacheEntries, Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeName,
+    NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow,
+    UpstreamRow, UpstreamState,
 };
 
 /// What runs and what needs the owner.
@@ -48,6 +51,12 @@ const PAIR: &str = "/api/v1/nodes/pair";
 const FORGET: &str = "/api/v1/nodes/forget";
 /// Makes a pairing code on a node.
 const CODE: &str = "/api/v1/nodes/code";
+/// How many answers are kept.
+const CACHE: &str = "/api/v1/cache";
+/// What the kept answers are about.
+const CACHE_ENTRIES: &str = "/api/v1/cache/entries";
+/// Throws kept answers away.
+const CACHE_PURGE: &str = "/api/v1/cache/purge";
 /// The description of all of these.
 const OPENAPI: &str = "/api/v1/openapi.json";
 
@@ -95,6 +104,21 @@ pub trait Console {
     /// This machine is no node.
     fn pairing_code(&self) -> Result<String, String>;
 
+    /// How many answers are kept, and how the database does.
+    fn cache_stats(&self) -> Stats;
+
+    /// The newest entries that `filter` names, or of all where it names nothing; so many at most.
+    ///
+    /// # Errors
+    /// They cannot be read; a sentence says why.
+    fn cache_entries(&self, filter: Purge, max: usize) -> impl Future<Output = Result<Vec<Listed>, String>>;
+
+    /// Throws away what is named.
+    ///
+    /// # Errors
+    /// Not everything could be; a sentence says why.
+    fn purge_cache(&self, purge: Purge) -> impl Future<Output = Result<Purged, String>>;
+
     /// Largest body of a [`Question`].
     fn body_bytes_max(&self) -> usize;
 }
@@ -127,6 +151,9 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
                     .to(|console: web::Data<C>, request: HttpRequest| ready(nodes::code(console.get_ref(), &request))),
             ),
         )
+        .service(readable(CACHE, |console: web::Data<C>| ready(kept::stats(&console.cache_stats()))))
+        .service(readable(CACHE_ENTRIES, kept::entries::<C>))
+        .service(posted(CACHE_PURGE).route(web::post().to(kept::purge::<C>)))
         .service(readable(OPENAPI, || ready(openapi::json())))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
         .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))
@@ -136,7 +163,7 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
 
 /// A resource that is asked with POST, and nothing else.
 fn posted(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(|| ready(nodes::only_post())))
+    web::resource(path).default_service(web::to(|| ready(wish::only_post())))
 }
 
 /// A resource that is read with GET or HEAD, and nothing else.

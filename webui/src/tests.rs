@@ -10,9 +10,10 @@ use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{self as service, TestRequest};
 use actix_web::{App, rt, web};
+use domain::cache::{Listed, Purge, Purged, Stats};
 use domain::telemetry::Telemetry;
 
-use crate::{Console, Decision, FoundNodes, Nodes, Overview, PairWish, Places, Question, assets, pages};
+use crate::{CacheEntries, Console, Decision, FoundNodes, Nodes, Overview, PairWish, Places, Question, assets, pages};
 
 struct Fake(Overview, Arc<Telemetry>);
 
@@ -52,6 +53,23 @@ impl Console for Fake {
 
     fn pairing_code(&self) -> Result<String, String> {
         Ok("4711-0815".to_owned())
+    }
+
+    fn cache_stats(&self) -> Stats {
+        houses::cache()
+    }
+
+    async fn cache_entries(&self, filter: Purge, max: usize) -> Result<Vec<Listed>, String> {
+        let kept =
+            houses::kept().into_iter().filter(|listed| filter.tenant.as_ref().is_none_or(|of| *of == listed.tenant));
+        let is_known = filter.model.is_none();
+        let kept = if is_known { Ok(kept.take(max).collect()) } else { Err("the disk is full".to_owned()) };
+        std::future::ready(kept).await
+    }
+
+    async fn purge_cache(&self, purge: Purge) -> Result<Purged, String> {
+        let purged = if purge.all { Ok(Purged { entries: 2, bytes: 3 }) } else { Err("the disk is full".to_owned()) };
+        std::future::ready(purged).await
     }
 
     fn body_bytes_max(&self) -> usize {

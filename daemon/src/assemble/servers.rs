@@ -169,8 +169,15 @@ fn keep_tidy(gateway: &Rc<Gateway>) {
 
 fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyhow::Result<Running> {
     let client_timeout = config.endpoint.client_timeout;
-    let (live, dispatcher, metrics) = (parts.live.clone(), parts.dispatcher.clone(), parts.metrics.clone());
-    let house = web::Data::new(House::new(live, dispatcher, metrics, parts.nodes.clone(), parts.started, urls));
+    let house = web::Data::new(House {
+        live: parts.live.clone(),
+        dispatcher: parts.dispatcher.clone(),
+        cache: parts.cache.clone(),
+        metrics: parts.metrics.clone(),
+        nodes: parts.nodes.clone(),
+        started: parts.started,
+        base_urls: urls,
+    });
     let mut server = HttpServer::new(move || {
         App::new().app_data(house.clone()).wrap(from_fn(this_machine_only)).configure(webui::pages::<House>)
     })

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::cache::{Entry, Key, Place, Purge};
+use domain::cache::{Entry, Key, Place, Purge, Purged};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use super::Purged;
 use crate::edges::Clock;
 
 /// One part of the memory, with a lock of its own. An answer that is larger than its part is not kept in memory, so parts
@@ -22,19 +21,33 @@ const MIDDLING_BYTES: u64 = 4 << 10;
 const PLACE_BYTES: usize = 160;
 
 pub(super) struct Front {
-    entries: Cache<Key, Arc<Entry>, Weight>,
+    entries: Cache<Key, Arc<Kept>, Weight>,
     bytes_max: u64,
     clock: Arc<dyn Clock>,
     /// Purges so far: what was found before a purge must not be put in after it.
     purges: AtomicU64,
 }
 
+/// An answer in memory.
+struct Kept {
+    entry: Arc<Entry>,
+    /// The hour in which it was last given, from the Unix epoch.
+    hour: AtomicU64,
+}
+
+/// An answer that was found in memory.
+pub(super) struct Hit {
+    pub(super) entry: Arc<Entry>,
+    /// Given for the first time in this hour: the database is to know that it is in use.
+    pub(super) is_first_of_hour: bool,
+}
+
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Key, Arc<Entry>> for Weight {
-    fn weight(&self, key: &Key, entry: &Arc<Entry>) -> u64 {
-        weight(key, entry)
+impl Weighter<Key, Arc<Kept>> for Weight {
+    fn weight(&self, key: &Key, kept: &Arc<Kept>) -> u64 {
+        weight(key, &kept.entry)
     }
 }
 
@@ -63,18 +76,27 @@ impl Front {
     }
 
     /// The fresh answer of this key.
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
-        let entry = self.entries.get(key)?;
-        if entry.fresh_for(self.clock.unix_ms()).is_zero() {
+    pub(super) fn get(&self, key: &Key) -> Option<Hit> {
+        let kept = self.entries.get(key)?;
+        let now_ms = self.clock.unix_ms();
+        if kept.entry.fresh_for(now_ms).is_zero() {
             // Unless it has been replaced meanwhile.
-            self.entries.remove_if(key, |kept| Arc::ptr_eq(kept, &entry));
+            self.entries.remove_if(key, |other| Arc::ptr_eq(other, &kept));
             return None;
         }
-        Some(entry)
+        let hour = hour(now_ms);
+        let is_first_of_hour =
+            kept.hour.load(Ordering::Relaxed) != hour && kept.hour.swap(hour, Ordering::Relaxed) != hour;
+        Some(Hit { entry: kept.entry.clone(), is_first_of_hour })
     }
 
     pub(super) fn put(&self, key: Key, entry: Arc<Entry>) {
-        self.entries.insert(key, entry);
+        self.entries.insert(key, self.kept(entry));
+    }
+
+    /// It is new, or was just read: the database knows that it is in use.
+    fn kept(&self, entry: Arc<Entry>) -> Arc<Kept> {
+        Arc::new(Kept { entry, hour: AtomicU64::new(hour(self.clock.unix_ms())) })
     }
 
     /// To be taken before something is looked for elsewhere.
@@ -84,12 +106,13 @@ impl Front {
 
     /// Puts in what was found elsewhere, unless something was purged since: then it may have been that.
     pub(super) fn put_found(&self, key: Key, entry: Arc<Entry>, before: Before) -> Option<Arc<Entry>> {
-        self.entries.insert(key.clone(), entry.clone());
+        let kept = self.kept(entry);
+        self.entries.insert(key.clone(), kept.clone());
         // A purge counts itself before it looks through the entries: either it sees this one, or we see it.
         if self.before() == before {
-            return Some(entry);
+            return Some(kept.entry.clone());
         }
-        self.entries.remove_if(&key, |kept| Arc::ptr_eq(kept, &entry));
+        self.entries.remove_if(&key, |other| Arc::ptr_eq(other, &kept));
         None
     }
 
@@ -97,7 +120,8 @@ impl Front {
     pub(super) fn purge(&self, purge: &Purge) -> Purged {
         self.purges.fetch_add(1, Ordering::SeqCst);
         let (now_ms, mut purged) = (self.clock.unix_ms(), std::cell::Cell::new(Purged::default()));
-        self.entries.retain(|key, entry| {
+        self.entries.retain(|key, kept| {
+            let entry = &kept.entry;
             let goes = purge.names(key, entry, now_ms);
             if goes {
                 let Purged { entries, bytes } = purged.get();
@@ -113,6 +137,11 @@ impl Front {
     }
 }
 
+/// Hours since the Unix epoch.
+const fn hour(now_ms: u64) -> u64 {
+    now_ms / 3_600_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{SetClock, entry, key};
@@ -123,12 +152,26 @@ mod tests {
         let clock = SetClock::at(1_000_000);
         let front = Front::new(1 << 20, clock.clone());
         front.put(key("tenant:a", 1), Arc::new(entry("a", "one", &clock)));
-        assert_eq!(front.get(&key("tenant:a", 1)).unwrap().body, "one");
-        assert_eq!(front.get(&key("tenant:b", 1)), None, "the same question of somebody else");
-        assert_eq!(front.get(&key("tenant:a", 2)), None);
+        assert_eq!(front.get(&key("tenant:a", 1)).unwrap().entry.body, "one");
+        assert!(front.get(&key("tenant:b", 1)).is_none(), "the same question of somebody else");
+        assert!(front.get(&key("tenant:a", 2)).is_none());
         clock.pass(60_000);
-        assert_eq!(front.get(&key("tenant:a", 1)), None);
+        assert!(front.get(&key("tenant:a", 1)).is_none());
         assert_eq!(front.stats().entries, 0, "what is over takes no room");
+    }
+
+    #[test]
+    fn use_is_told_once_an_hour() {
+        let clock = SetClock::at(1_000_000);
+        let front = Front::new(1 << 20, clock.clone());
+        let lasting = Entry { ttl: std::time::Duration::from_secs(86_400), ..entry("a", "one", &clock) };
+        front.put(key("house", 1), Arc::new(lasting));
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            told.push([(); 2].map(|()| front.get(&key("house", 1)).unwrap().is_first_of_hour));
+            clock.pass(3_600_000);
+        }
+        assert_eq!(told, [[false, false], [true, false], [true, false], [true, false]]);
     }
 
     #[test]
@@ -143,7 +186,7 @@ mod tests {
         assert!(bytes <= bytes_max && bytes > bytes_max / 2, "{bytes}");
         assert!((50..=100).contains(&entries), "{entries}");
         front.put(key("house", 1_000), Arc::new(entry("a", &"x".repeat(2 << 20), &clock)));
-        assert_eq!(front.get(&key("house", 1_000)), None, "larger than all memory");
+        assert!(front.get(&key("house", 1_000)).is_none(), "larger than all memory");
         assert!(front.stats().entries >= 50, "and it drove nothing out");
     }
 
@@ -158,7 +201,7 @@ mod tests {
         assert_eq!(purged.entries, 1);
         assert!(purged.bytes > 3);
         assert_eq!(front.put_found(key("house", 1), found(), before), None);
-        assert_eq!(front.get(&key("house", 1)), None);
+        assert!(front.get(&key("house", 1)).is_none());
         assert!(front.put_found(key("house", 1), found(), front.before()).is_some());
     }
 }

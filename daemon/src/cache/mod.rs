@@ -7,67 +7,80 @@ mod front;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use domain::cache::{Entry, Key, Place, Purge, Settings, Stats};
+use domain::cache::{Entry, Key, Listed, Purge, Purged, Settings, Stats};
 
 use crate::edges::Clock;
+use crate::store::{ENTRY_BYTES_MAX, Store};
 use front::Front;
+
+/// Most entries that are listed at once.
+pub(crate) const LISTED_MAX: usize = 1_000;
 
 /// All kept answers of the house.
 pub(crate) struct Cache {
-    enabled: bool,
     front: Front,
-}
-
-/// What a purge threw away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Purged {
-    pub(crate) entries: u64,
-    pub(crate) bytes: u64,
-}
-
-/// One entry, as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
-    /// [`Key::name`].
-    pub(crate) name: String,
-    pub(crate) scope: String,
-    /// The name that the client asked for.
-    pub(crate) model: String,
-    pub(crate) tenant: String,
-    pub(crate) head: String,
-    pub(crate) age_s: u64,
-    /// Of the answer.
-    pub(crate) bytes: u64,
+    /// None where nothing is to be kept.
+    store: Option<Store>,
 }
 
 impl Cache {
-    /// Opens it. A database that cannot be opened is told of in [`Stats::trouble`]; the memory works without it.
-    pub(crate) fn open(settings: &Settings, _dir: &Path, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { enabled: settings.enabled, front: Front::new(settings.memory_max_bytes, clock) })
+    /// A cache whose database belongs into `dir`. The database is opened by [`Cache::write`]; how it is, is told in
+    /// [`Stats::trouble`], and the memory works without it.
+    pub(crate) fn open(settings: &Settings, dir: &Path, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let store = settings.enabled.then(|| Store::new(settings, dir, clock.clone()));
+        Arc::new(Self { front: Front::new(settings.memory_max_bytes, clock), store })
     }
 
     /// Whether answers are kept at all.
     pub(crate) const fn is_enabled(&self) -> bool {
-        self.enabled
+        self.store.is_some()
+    }
+
+    /// Writes the database on this thread, for as long as the process lives.
+    pub(crate) fn write(&self) {
+        if let Some(store) = &self.store {
+            store.write();
+        }
+    }
+
+    /// Reads the database on this thread, for as long as the process lives.
+    pub(crate) fn read(&self) {
+        if let Some(store) = &self.store {
+            store.read();
+        }
     }
 
     /// Looks in memory only.
     pub(crate) fn front(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.front.get(key)
+        let found = self.front.get(key)?;
+        if let Some(store) = &self.store
+            && found.is_first_of_hour
+        {
+            store.used(key.clone());
+        }
+        Some(found.entry)
     }
 
     /// Looks in memory, and then for some milliseconds at most in the database.
-    #[expect(clippy::unused_async, reason = "the database comes next")]
     pub(crate) async fn look(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.front(key)
+        if let Some(entry) = self.front(key) {
+            return Some(entry);
+        }
+        let before = self.front.before();
+        let entry = self.store.as_ref()?.find(key).await?;
+        self.front.put_found(key.clone(), entry, before)
     }
 
-    /// Keeps an answer: in memory from now on, and in the database in a moment.
+    /// Keeps an answer: in memory from now on, and in the database in a moment. One that is very large is not kept.
     pub(crate) fn keep(&self, key: Key, entry: Entry) -> Arc<Entry> {
         let entry = Arc::new(entry);
-        if self.enabled {
-            self.front.put(key, entry.clone());
+        if let Some(store) = &self.store
+            && entry.size() <= ENTRY_BYTES_MAX
+        {
+            self.front.put(key.clone(), entry.clone());
+            store.keep(key, entry.clone());
         }
         entry
     }
@@ -76,15 +89,46 @@ impl Cache {
     ///
     /// # Errors
     /// What could not be thrown away, as a sentence.
-    #[expect(clippy::unused_async, reason = "the database comes next")]
     pub(crate) async fn purge(&self, purge: Purge) -> Result<Purged, String> {
         purge.check()?;
-        Ok(self.front.purge(&purge))
+        let in_memory = self.front.purge(&purge);
+        let Some(store) = &self.store else { return Ok(in_memory) };
+        let in_database = store.purge(purge.clone()).await;
+        // While the database was looked through, some of it may have been found there.
+        let again = self.front.purge(&purge);
+        let in_memory = if in_memory.entries >= again.entries { in_memory } else { again };
+        in_database.map(|purged| if purged.entries >= in_memory.entries { purged } else { in_memory })
+    }
+
+    /// The newest entries of the database that `filter` names, or of all where it names nothing; at most so many, and
+    /// never more than [`LISTED_MAX`]. Blocks.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be told.
+    pub(crate) fn list(&self, filter: &Purge, max: usize) -> Result<Vec<Listed>, String> {
+        let store = self.store.as_ref().ok_or("nothing is kept: cache.enabled is false")?;
+        store.list(filter, max.min(LISTED_MAX))
+    }
+
+    /// Waits until all that was kept before is in the database, or given up.
+    #[cfg(test)]
+    pub(crate) async fn flush(&self) {
+        if let Some(store) = &self.store {
+            store.flush().await;
+        }
+    }
+
+    /// Writes what is still to be written; waits for the disk so long at most. Nothing is kept afterwards.
+    pub(crate) async fn close(&self, wait_max: Duration) {
+        if let Some(store) = &self.store {
+            store.close(wait_max).await;
+        }
     }
 
     /// How it is.
     pub(crate) fn stats(&self) -> Stats {
-        Stats { memory: self.front.stats(), database: Place::default(), ..Stats::default() }
+        let database = self.store.as_ref().map(Store::stats).unwrap_or_default();
+        Stats { memory: self.front.stats(), ..database }
     }
 }
 
@@ -142,26 +186,73 @@ mod tests {
         }
     }
 
+    /// A cache whose database is at work in `dir`.
+    fn running(settings: &Settings, dir: &Path, clock: &Arc<SetClock>) -> Arc<Cache> {
+        let cache = Cache::open(settings, dir, clock.clone());
+        let (writes, reads) = (cache.clone(), cache.clone());
+        std::thread::spawn(move || writes.write());
+        std::thread::spawn(move || reads.read());
+        cache
+    }
+
     #[tokio::test]
     async fn a_cache_that_is_off_keeps_nothing() {
-        let clock = SetClock::at(1_000_000);
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
         for enabled in [true, false] {
             let settings = Settings { enabled, ..Settings::default() };
-            let cache = Cache::open(&settings, Path::new("/nonexistent"), clock.clone());
+            let cache = running(&settings, dir.path(), &clock);
             let kept = cache.keep(key("house", 1), entry("a", "one", &clock));
             assert_eq!(kept.body, "one");
             assert_eq!(cache.look(&key("house", 1)).await.is_some(), enabled);
+            assert_eq!(cache.list(&Purge::default(), 1).is_err_and(|why| why.contains("cache.enabled")), !enabled);
         }
     }
 
     #[tokio::test]
-    async fn a_purge_that_names_nothing_is_refused() {
-        let clock = SetClock::at(1_000_000);
-        let cache = Cache::open(&Settings::default(), Path::new("/nonexistent"), clock.clone());
+    async fn a_purge_reaches_memory_and_database() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(&Settings::default(), dir.path(), &clock);
+        assert!(cache.purge(Purge::default()).await.is_err(), "it names nothing");
+        for number in 0..3 {
+            cache.keep(key("house", number), entry("a", "one", &clock));
+        }
+        cache.flush().await;
+        let before = cache.stats();
+        assert_eq!((before.memory.entries, before.database.entries, before.written), (3, 3, 3));
+        let one = Purge { entry: Some(key("house", 1).name()), ..Purge::default() };
+        assert_eq!(cache.purge(one).await.unwrap().entries, 1);
+        assert_eq!(cache.purge(Purge { all: true, ..Purge::default() }).await.unwrap().entries, 2);
+        assert!(cache.front(&key("house", 0)).is_none() && cache.look(&key("house", 0)).await.is_none());
+        assert_eq!((cache.stats().memory.entries, cache.stats().database.entries), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_memory_has_lost_is_found_in_the_database() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(&Settings::default(), dir.path(), &clock);
         cache.keep(key("house", 1), entry("a", "one", &clock));
-        assert!(cache.purge(Purge::default()).await.is_err());
-        assert_eq!(cache.stats().memory.entries, 1);
-        assert_eq!(cache.purge(Purge { all: true, ..Purge::default() }).await.unwrap().entries, 1);
+        cache.flush().await;
+        cache.front.purge(&Purge { all: true, ..Purge::default() });
         assert!(cache.front(&key("house", 1)).is_none());
+        // The machine may be so busy that a look-up is late.
+        let mut found = None;
+        for _ in 0..1_000 {
+            found = cache.look(&key("house", 1)).await;
+            if found.is_some() {
+                break;
+            }
+        }
+        assert_eq!(found.unwrap().body, "one");
+        assert!(cache.front(&key("house", 1)).is_some(), "and is in memory from now on");
+    }
+
+    #[tokio::test]
+    async fn what_is_very_large_is_not_kept() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(&Settings::default(), dir.path(), &clock);
+        let large = cache.keep(key("house", 1), entry("a", &"x".repeat(ENTRY_BYTES_MAX), &clock));
+        assert_eq!(large.body.len(), ENTRY_BYTES_MAX, "whoever asked gets it");
+        cache.flush().await;
+        assert_eq!((cache.stats().memory.entries, cache.stats().database.entries), (0, 0));
     }
 }

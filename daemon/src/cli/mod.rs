@@ -4,6 +4,7 @@ mod chat;
 mod check;
 mod daemon;
 mod explain;
+mod kept;
 mod models;
 mod node;
 mod plain;
@@ -89,6 +90,13 @@ enum Command {
         daemon: DaemonArgs,
         #[command(flatten)]
         node: node::NodeArgs,
+    },
+    /// Kept answers: how many there are, what they are about, throwing them away
+    Cache {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        cache: kept::CacheArgs,
     },
     /// Show the version
     Version,
@@ -189,6 +197,7 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Explain { daemon, question } => system.block_on(explain::run(&daemon, question)),
         Command::Top { daemon } => system.block_on(top::run(&daemon)),
         Command::Node { daemon, node } => system.block_on(node::run(&daemon, node)),
+        Command::Cache { daemon, cache } => system.block_on(kept::run(&daemon, cache)),
         Command::Version => {
             println!("airlane {}", env!("CARGO_PKG_VERSION"));
             Ok(Done::Yes)

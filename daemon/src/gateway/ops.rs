@@ -41,5 +41,5 @@ pub(super) async fn metrics(request: HttpRequest) -> HttpResponse {
         .with(|dispatch, now| names.map(|name| (name, dispatch.places.standing(name, now).state)).collect());
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(gateway.metrics.text(&gateway.live.nodes(), &states))
+        .body(gateway.metrics.text(&gateway.live.nodes(), &states, &gateway.cache.stats()))
 }

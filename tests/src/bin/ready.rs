@@ -9,8 +9,19 @@ use std::time::{Duration, Instant};
 /// Largest stripped router binary, in bytes.
 const ROUTER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// What an OpenWrt build of the daemon holds.
-const ROUTER_BUILD: &[&str] = &["cargo", "build", "--locked", "--profile", "router", "-p", "airlane"];
+/// The build for routers: they have no NVIDIA card, and clients on a LAN do not need HTTP/2 (ADR 0005).
+const ROUTER_BUILD: &[&str] = &[
+    "cargo",
+    "build",
+    "--locked",
+    "--profile",
+    "router",
+    "-p",
+    "airlane",
+    "--no-default-features",
+    "--features",
+    "mdns",
+];
 
 const SHELLCHECK: &[&str] = &[
     "shellcheck",

@@ -44,9 +44,9 @@ fn wrong_questions_are_told_what_is_wrong() {
 }
 
 #[test]
-fn pages_of_others_may_not_pair_nodes() {
+fn pages_of_others_may_not_change_anything() {
     let wish = r#"{"node":"gpu-box","code":"4711-0815"}"#;
-    for path in [crate::FIND, crate::PAIR, crate::FORGET, crate::CODE] {
+    for path in [crate::FIND, crate::PAIR, crate::FORGET, crate::CODE, crate::CACHE_PURGE] {
         let got = explain(path, wish, &[("Origin", "http://evil.example")]);
         assert_eq!(got.status, StatusCode::FORBIDDEN, "{path}: {}", got.body);
         assert_eq!(get(houses::busy(), path).status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
@@ -61,12 +61,42 @@ fn wrong_wishes_are_told_what_is_wrong() {
         (crate::PAIR, r#"{"node":"gpu-box","code":"1"}"#, StatusCode::CONFLICT, "the code is wrong"),
         (crate::FORGET, r#"{"name":"attic"}"#, StatusCode::CONFLICT, "paired"),
         (crate::FORGET, " ".repeat(5_000).leak(), StatusCode::BAD_REQUEST, "body"),
+        (crate::CACHE_PURGE, "{}", StatusCode::BAD_REQUEST, "name what shall go"),
+        (crate::CACHE_PURGE, r#"{"tenants":"a"}"#, StatusCode::BAD_REQUEST, "tenants"),
+        (crate::CACHE_PURGE, r#"{"tenant":"a"}"#, StatusCode::CONFLICT, "full"),
     ] {
         let got = explain(path, body, &[]);
         assert_eq!(got.status, status, "{path}: {}", got.body);
         let error: Value = serde_json::from_str(&got.body).unwrap();
         assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains(word)), "{path}: {error}");
         assert_eq!(wrong(&error, &schema_of(path, "post", got.status)), None);
+    }
+}
+
+#[test]
+fn kept_answers_are_listed_as_the_query_says() {
+    let list = |query: &str, headers: &[(&'static str, &'static str)]| {
+        let uri = format!("{}{query}", crate::CACHE_ENTRIES);
+        let mut request = TestRequest::get().uri(&uri).insert_header(HOST);
+        for header in headers {
+            request = request.insert_header(*header);
+        }
+        ask(houses::busy(), request)
+    };
+    for (query, count) in [("", 2), ("?limit=1", 1), ("?tenant=10.0.0.8", 1), ("?tenant=nobody", 0)] {
+        let listed: CacheEntries = serde_json::from_str(&list(query, &[]).body).unwrap();
+        assert_eq!(listed.entries.len(), count, "{query}");
+    }
+    for (query, headers, status) in [
+        ("?tenants=a", &[][..], StatusCode::BAD_REQUEST),
+        ("?limit=many", &[], StatusCode::BAD_REQUEST),
+        ("?model=fast", &[], StatusCode::CONFLICT),
+        ("", &[("Origin", "http://evil.example")], StatusCode::FORBIDDEN),
+    ] {
+        let got = list(query, headers);
+        assert_eq!(got.status, status, "{query}: {}", got.body);
+        let error: Value = serde_json::from_str(&got.body).unwrap();
+        assert_eq!(wrong(&error, &schema_of(crate::CACHE_ENTRIES, "get", got.status)), None);
     }
 }
 
@@ -102,6 +132,9 @@ fn the_document_names_all_paths_and_no_others() {
         crate::PAIR,
         crate::FORGET,
         crate::CODE,
+        crate::CACHE,
+        crate::CACHE_ENTRIES,
+        crate::CACHE_PURGE,
         crate::OPENAPI,
     ];
     paths.sort_unstable();
@@ -143,9 +176,12 @@ fn every_answer_is_as_the_document_says() {
         (crate::PAIR, r#"{"node":"gpu-box","code":"4711-0815"}"#),
         (crate::FORGET, r#"{"name":"gpu-box"}"#),
         (crate::CODE, ""),
+        (crate::CACHE_PURGE, r#"{"all":true}"#),
     ] {
         check(path, "post", &explain(path, body, &[]));
     }
+    check(crate::CACHE, "get", &get(houses::empty(), crate::CACHE));
+    check(crate::CACHE_ENTRIES, "get", &get(houses::empty(), crate::CACHE_ENTRIES));
     check(crate::OPENAPI, "get", &get(houses::empty(), crate::OPENAPI));
     for lane in ["normal", "bulk"] {
         let uri = format!("{}?lane={lane}", crate::EXPLAIN);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::cache::{Listed, Place as CachePlace, Share, Stats};
 use domain::health::State;
 
 use domain::node::{NodeState, Origin, ServedModel, Server};
@@ -238,4 +239,32 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
 pub(super) fn found() -> FoundNodes {
     let addresses = vec!["192.168.1.20:8484".to_owned()];
     FoundNodes { found: vec![FoundRow { name: "gpu-box".to_owned(), version: "0.1.0".to_owned(), addresses }] }
+}
+
+/// A cache in which something is kept.
+pub(super) fn cache() -> Stats {
+    let place = |entries, bytes| CachePlace { entries, bytes, bytes_max: 1 << 20 };
+    Stats {
+        trouble: "kept answers are in memory only".to_owned(),
+        memory: place(1, 300),
+        database: place(2, 600),
+        tenants: vec![Share { tenant: "10.0.0.7".to_owned(), bytes: 600 }],
+        written: 4,
+        unwritten: 3,
+        evicted: 2,
+    }
+}
+
+/// What is kept there.
+pub(super) fn kept() -> Vec<Listed> {
+    let listed = |tenant: &str| Listed {
+        name: "a7".repeat(32),
+        scope: format!("tenant:{tenant}"),
+        model: "fast".to_owned(),
+        tenant: tenant.to_owned(),
+        head: "<b>Dear</b> Sir".to_owned(),
+        age_s: 9,
+        bytes: 250,
+    };
+    vec![listed("10.0.0.7"), listed("10.0.0.8")]
 }

@@ -1,0 +1,97 @@
+//! What goes wrong with the file, and what the owner is told.
+
+use std::io;
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+/// A failure of the database.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is a database, and not one of ours.
+    #[error("it is another program's database")]
+    Foreign,
+    /// A newer Airlane wrote it.
+    #[error("a newer airlane wrote it (version {0})")]
+    Newer(i64),
+    /// A reader could not read it.
+    #[error("it could not be read")]
+    FoundDamaged,
+    /// The directory in memory belongs to somebody else.
+    #[error("it belongs to another user, or others may write there")]
+    NotOurs,
+    /// There is no file system in memory.
+    #[error("neither /dev/shm nor /run nor /tmp is in memory and can be written")]
+    NoMemory,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The file is of no use: it is put aside, and another one begun.
+    Damaged,
+    /// No space left on the disk.
+    Full,
+    /// The disk, the directory or the file cannot be written.
+    ReadOnly,
+    /// Another program holds the file.
+    Busy,
+    /// Something else.
+    Other,
+}
+
+impl StoreError {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => kind(failure.code),
+            // A value is of another type than was written.
+            Self::Sqlite(_) | Self::Foreign | Self::Newer(_) | Self::FoundDamaged => Kind::Damaged,
+            Self::Io(error) => io_kind(error.kind()),
+            Self::NotOurs | Self::NoMemory => Kind::Other,
+        }
+    }
+
+    /// What the owner is told.
+    pub(super) fn sentence(&self, path: &Path) -> String {
+        let (path, seen) = (path.display(), "kept answers are in memory only");
+        match self.kind() {
+            Kind::Damaged => format!("{seen}: {path} is damaged ({self}) and could not be put aside; remove it"),
+            Kind::Full => {
+                format!("{seen}: there is no space left for {path}; free some, or lower cache.disk_mib and restart")
+            }
+            Kind::ReadOnly => format!("{seen}: {path} cannot be written; give airlane the right to, or set data.dir"),
+            Kind::Busy => format!("{seen}: another program holds {path}; close it there"),
+            Kind::Other => format!("{seen}: {path} cannot be used: {self}"),
+        }
+    }
+}
+
+fn io_kind(kind: io::ErrorKind) -> Kind {
+    if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        Kind::Full
+    } else if matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) {
+        Kind::ReadOnly
+    } else {
+        Kind::Other
+    }
+}
+
+fn kind(code: ErrorCode) -> Kind {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all the others are alike")]
+    match code {
+        // An error of SQL itself, where the same SQL ran before, is a table that is gone.
+        ErrorCode::DatabaseCorrupt
+        | ErrorCode::NotADatabase
+        | ErrorCode::Unknown
+        | ErrorCode::TypeMismatch
+        | ErrorCode::ConstraintViolation => Kind::Damaged,
+        ErrorCode::DiskFull => Kind::Full,
+        ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Kind::ReadOnly,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::Busy,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,104 @@
+//! Opens the file, and puts one that is of no use aside.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{Kind, StoreError};
+use super::schema::migrate;
+
+/// Most that a log of changes takes on the disk when it has been taken over, in bytes.
+const LOG_BYTES_MAX: u32 = 8 << 20;
+/// What SQLite keeps of the file in memory for each connection, in KiB; the system keeps more while it has room.
+const PAGES_KIB: i32 = 1_024;
+
+/// A file that can be written.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// What was there before could not be used; a sentence for the owner.
+    pub(super) note: Option<String>,
+}
+
+/// Opens the file for the one who writes; one that is of no use is put aside.
+pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
+    match open_as_it_is(path) {
+        Err(error) if error.kind() == Kind::Damaged => {
+            let note = set_aside(path, &error)?;
+            Ok(Opened { connection: open_as_it_is(path)?, note: Some(note) })
+        }
+        opened => Ok(Opened { connection: opened?, note: None }),
+    }
+}
+
+/// Puts a file that is of no use aside, in the place of the one before; gives the sentence that tells it.
+pub(super) fn set_aside(path: &Path, why: &StoreError) -> Result<String, StoreError> {
+    let aside = beside(path, ".damaged");
+    fs::rename(path, &aside)?;
+    // They belong to that file only: with another one they would make damage of it.
+    for part in ["-wal", "-shm", "-journal"] {
+        remove(&beside(path, part))?;
+    }
+    Ok(format!("{} was of no use ({why}); it is now {}, and a new one was begun", path.display(), aside.display()))
+}
+
+/// Removes a file that may be missing.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The path with something at its end.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Which file stands under a path: its device and its number there.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Makes the file, if there is none. Answers are for their owner's eyes only; what SQLite puts beside the file has the
+/// file's permissions.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+}
+
+fn open_as_it_is(path: &Path) -> Result<Connection, StoreError> {
+    create_private(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    connection.execute_batch(&format!(
+        // Before there is a table, or it has no effect.
+        "PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA journal_size_limit = {LOG_BYTES_MAX};
+         PRAGMA cache_size = -{PAGES_KIB};
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;"
+    ))?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the file for one who only reads.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(5))?;
+    connection.execute_batch(&format!(
+        "PRAGMA cache_size = -{PAGES_KIB}; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+    ))?;
+    Ok(connection)
+}

@@ -1,0 +1,287 @@
+//! Writes: gathers what is to be kept, and does what the owner asked for in between.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use domain::cache::{Entry, Key, Purge, Purged};
+use rusqlite::Connection;
+use tracing::{info, warn};
+
+use super::error::{Kind, StoreError};
+use super::home::Home;
+use super::house::House;
+use super::queue::{Control, Job, Queue};
+use super::row::{self, Packed};
+use super::{Open, Pace, Shared, file, list, quota};
+
+/// What is written together with others.
+enum Change {
+    Keep(Packed),
+    Used(Key),
+    Bad(Key),
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    home: Home,
+    pace: Pace,
+    file: Option<Working>,
+    /// When a database that failed is tried again.
+    retry: Instant,
+    house: House,
+    generation: u64,
+}
+
+/// The file that is written.
+pub(super) struct Working {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    /// Which file was opened: its owner may put another one there.
+    pub(super) identity: Option<(u64, u64)>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, home: Home, pace: Pace) -> Self {
+        let (house, generation) = (House::new(pace.house), shared.open().map_or(0, |open| open.generation));
+        Self { shared, queue, home, pace, file: None, retry: Instant::now(), house, generation }
+    }
+
+    /// Writes until it is told to close.
+    pub(super) fn run(mut self) {
+        loop {
+            if self.file.is_none() && Instant::now() >= self.retry {
+                self.open();
+            }
+            let batch = self.queue.take(self.pace.house.min(self.pace.retry), self.pace.gather);
+            if self.work(batch) {
+                return;
+            }
+            self.look_after_house();
+        }
+    }
+
+    /// Does what was asked for, in its order; whether this was the last.
+    fn work(&mut self, batch: Vec<Job>) -> bool {
+        let mut changes = Vec::with_capacity(batch.len());
+        for job in batch {
+            let control = match job {
+                Job::Keep(key, entry) => {
+                    self.pack(&mut changes, key, entry);
+                    continue;
+                }
+                Job::Used(key) => {
+                    changes.push(Change::Used(key));
+                    continue;
+                }
+                Job::Bad(key) => {
+                    changes.push(Change::Bad(key));
+                    continue;
+                }
+                Job::Control(control) => control,
+            };
+            self.write(mem::take(&mut changes));
+            match control {
+                Control::Purge(purge, done) => {
+                    let purged = self.purge(&purge);
+                    // Whoever asked looks at the sums next.
+                    self.look_after_house();
+                    let _ = done.send(purged);
+                }
+                #[cfg(test)]
+                Control::Flush(done) => {
+                    self.look_after_house();
+                    let _ = done.send(());
+                }
+                Control::Damaged(generation) => self.damaged(generation),
+                Control::Close(done) => {
+                    self.close();
+                    let _ = done.send(());
+                    return true;
+                }
+            }
+        }
+        self.write(changes);
+        false
+    }
+
+    fn pack(&self, changes: &mut Vec<Change>, key: Key, entry: Arc<Entry>) {
+        if self.file.is_some() {
+            changes.push(Change::Keep(Packed::new(key, entry)));
+        } else {
+            self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn write(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut written = self.try_write(&changes);
+        if let Err(error) = &written
+            && self.failed(error)
+        {
+            written = self.try_write(&changes);
+            if let Err(error) = &written {
+                self.failed(error);
+            }
+        }
+        let kept = changes.iter().filter(|change| matches!(change, Change::Keep(_))).count() as u64;
+        let counter = if written.is_ok() { &self.shared.written } else { &self.shared.unwritten };
+        counter.fetch_add(kept, Ordering::Relaxed);
+        self.house.changed();
+    }
+
+    /// All of it or nothing.
+    fn try_write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let Some(working) = &mut self.file else { return Ok(()) };
+        let (hour, now_ms) = (self.shared.hour(), self.shared.clock.unix_ms());
+        let whole = working.connection.transaction()?;
+        for change in changes {
+            match change {
+                Change::Keep(packed) => packed.write(&whole, hour)?,
+                Change::Used(key) => row::used(&whole, key, hour)?,
+                Change::Bad(key) => row::remove(&whole, key)?,
+            }
+        }
+        let evicted = quota::make_room(&whole, self.shared.limits, now_ms)?;
+        whole.commit()?;
+        self.shared.evicted.fetch_add(evicted, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn look_after_house(&mut self) {
+        if let Err(error) = self.keep_house() {
+            self.failed(&error);
+        }
+    }
+
+    fn keep_house(&mut self) -> Result<(), StoreError> {
+        let Some(working) = &self.file else { return Ok(()) };
+        if self.house.is_due() && file::identity(&working.path) != working.identity {
+            info!("{} was replaced or removed; what is there now is used", working.path.display());
+            self.file = None;
+            self.open();
+        }
+        match &self.file {
+            Some(working) => self.house.keep(working, &self.home, &self.shared),
+            None => Ok(()),
+        }
+    }
+
+    /// Throws away what is named: no page of the file shows it afterwards, and no copy.
+    fn purge(&mut self, purge: &Purge) -> Result<Purged, String> {
+        let unfinished = |why: &str| format!("not everything could be thrown away: {why}");
+        if self.file.is_none() {
+            return Err(unfinished(&self.shared.told().trouble));
+        }
+        let result = self.try_purge(purge);
+        self.house.changed();
+        result.map_err(|error| {
+            let is_open_again = self.failed(&error);
+            let told = self.shared.told();
+            unfinished(if is_open_again { &told.note } else { &told.trouble })
+        })
+    }
+
+    fn try_purge(&mut self, purge: &Purge) -> Result<Purged, StoreError> {
+        let now_ms = self.shared.clock.unix_ms();
+        let Some(Working { connection, .. }) = &mut self.file else { return Ok(Purged::default()) };
+        connection.pragma_update(None, "secure_delete", true)?;
+        let (mut purged, mut after) = (Purged::default(), Some(0));
+        while let Some(from) = after {
+            let whole = connection.transaction()?;
+            let named = list::named(&whole, purge, from, now_ms)?;
+            let mut delete = whole.prepare_cached("DELETE FROM answer WHERE id = ?1")?;
+            for (id, size) in named.rows {
+                delete.execute([id])?;
+                purged = Purged { entries: purged.entries + 1, bytes: purged.bytes + size };
+            }
+            drop(delete);
+            whole.commit()?;
+            after = named.next;
+        }
+        connection.pragma_update(None, "secure_delete", false)?;
+        self.house.finish(connection, &self.home)?;
+        Ok(purged)
+    }
+
+    /// The reader found damage.
+    fn damaged(&mut self, generation: u64) {
+        // Others may have found it as well, and another file is in use by now.
+        if generation == self.generation && self.file.is_some() {
+            self.failed(&StoreError::FoundDamaged);
+        }
+    }
+
+    /// Takes the file in use.
+    fn open(&mut self) {
+        let opened = self.home.prepare().and_then(|(path, note)| {
+            let opened = file::open(&path)?;
+            Ok((path, note.or(opened.note), opened.connection))
+        });
+        match opened {
+            Ok((path, note, connection)) => {
+                self.generation += 1;
+                self.shared.set_open(Some(Open { path: path.clone(), generation: self.generation }));
+                self.file = Some(Working { connection, identity: file::identity(&path), path });
+                self.tell(String::new(), note);
+                self.house.changed();
+            }
+            Err(error) => {
+                let path = self.home.on_disk();
+                self.tell(error.sentence(&path), None);
+                self.retry = Instant::now() + self.pace.retry;
+            }
+        }
+    }
+
+    /// Whether the file can be written again, being another one now.
+    fn failed(&mut self, error: &StoreError) -> bool {
+        let path = self.file.take().map_or_else(|| self.home.on_disk(), |working| working.path);
+        self.retry = Instant::now() + self.pace.retry;
+        if error.kind() != Kind::Damaged {
+            // What is there can still be read.
+            self.tell(error.sentence(&path), None);
+            return false;
+        }
+        self.shared.set_open(None);
+        match file::set_aside(&path, error) {
+            Ok(note) => {
+                self.open();
+                self.tell(self.shared.told().trouble, Some(note));
+            }
+            Err(_) => self.tell(error.sentence(&path), None),
+        }
+        self.file.is_some()
+    }
+
+    fn tell(&self, trouble: String, note: Option<String>) {
+        if let Some(note) = &note {
+            warn!("{note}");
+        }
+        self.shared.tell(|told| {
+            if told.trouble != trouble {
+                if trouble.is_empty() { info!("kept answers are written again") } else { warn!("{trouble}") }
+            }
+            told.trouble = trouble;
+            told.note = note.unwrap_or(mem::take(&mut told.note));
+        });
+    }
+
+    fn close(&mut self) {
+        let Some(working) = self.file.take() else { return };
+        self.shared.set_open(None);
+        if let Err(error) = self.house.finish(&working.connection, &self.home) {
+            warn!("{}", error.sentence(&working.path));
+            return;
+        }
+        drop(working);
+        if let Err(error) = self.home.leave() {
+            warn!("the memory that kept answers took is not given back: {error}");
+        }
+    }
+}
