@@ -109,16 +109,20 @@ fn a_node_is_paired_and_its_models_and_cards_are_the_routers() {
     assert_eq!(metric(&metrics, &labels), Some(0.42), "{metrics}");
 }
 
+/// Another code than this one.
+pub(crate) fn other_than(right: &str) -> &'static str {
+    if right.starts_with('0') { "1234-5678" } else { "0234-5678" }
+}
+
 #[test]
 fn a_wrong_code_pairs_nothing_and_three_of_them_end_the_code() {
     let (_fake, node) = node(Setup::new(), "far-1");
     let router = Setup::new().start();
     let right = code(&node);
-    let wrong = if right.starts_with('0') { "1234-5678" } else { "0234-5678" };
-    for attempt in 0..3 {
-        let response = pair_with(&router, &node, wrong);
-        assert_eq!(response.status(), 409, "{attempt}: {}", response.text());
-        assert!(response.text().contains("the code is wrong"), "{}", response.text());
+    for left in ["2 tries are left", "one more try", "used up"] {
+        let response = pair_with(&router, &node, other_than(&right));
+        assert_eq!(response.status(), 409, "{left}: {}", response.text());
+        assert!(response.text().contains("the code is wrong") && response.text().contains(left), "{}", response.text());
     }
     let response = pair_with(&router, &node, &right);
     assert_eq!(response.status(), 409, "the right code is void now: {}", response.text());

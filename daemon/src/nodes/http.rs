@@ -98,26 +98,26 @@ async fn challenge(nodes: web::Data<Nodes>, request: HttpRequest) -> HttpRespons
 
 async fn pair(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answered = async {
-        let_in(&nodes, &request)?;
+        let peer = let_in(&nodes, &request)?;
         let hello: Hello = parse(&read(payload, WORD_BYTES_MAX).await?)?;
-        nodes.answer(&hello).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
+        nodes.answer(&hello, peer).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
     };
     answered.await.map_or_else(|refused: Refused| refused.answer(), |answer| HttpResponse::Ok().json(answer))
 }
 
 async fn confirm(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answered = async {
-        let_in(&nodes, &request)?;
+        let peer = let_in(&nodes, &request)?;
         let word: Confirm = parse(&read(payload, WORD_BYTES_MAX).await?)?;
-        nodes.confirm(&word).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
+        nodes.confirm(&word, peer).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
     };
-    answered.await.map_or_else(|refused: Refused| refused.answer(), |()| HttpResponse::Ok().json(json!({})))
+    answered.await.map_or_else(|refused: Refused| refused.answer(), |proof| HttpResponse::Ok().json(proof))
 }
 
 /// The caller's address, if it may call.
 fn let_in(nodes: &Nodes, request: &HttpRequest) -> Result<IpAddr, Refused> {
     let is_in = is_let_in(request, &nodes.live.now().config.endpoint);
-    let peer = request.conn_data::<Peer>().filter(|_| is_in).map(|peer| peer.peer.ip());
+    let peer = request.conn_data::<Peer>().filter(|_| is_in).map(|peer| peer.peer.ip().to_canonical());
     peer.ok_or_else(|| Refused::new(StatusCode::FORBIDDEN, "only the LAN may call"))
 }
 

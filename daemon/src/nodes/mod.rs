@@ -61,8 +61,8 @@ struct State {
     /// Why our reports do not arrive there.
     trouble: Option<String>,
     code: Option<Code>,
-    /// A pairing of which the other end has yet to prove that it knows the code.
-    unproven: Option<pairing::Unproven>,
+    /// Pairings of which the other end has yet to prove that it knows the code, the oldest first.
+    unproven: Vec<pairing::Unproven>,
 }
 
 impl Nodes {
@@ -133,7 +133,7 @@ impl Nodes {
         self.own()?;
         let code = proof::random_code().context("the system gives no random numbers")?;
         let mut state = self.lock();
-        state.unproven = None;
+        state.unproven.clear();
         state.code = Some(Code::new(proof::plain_code(&code), self.started.elapsed()));
         Ok(code)
     }
