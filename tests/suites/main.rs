@@ -19,6 +19,8 @@ mod hedging;
 mod hostile_nodes;
 mod house;
 mod limits;
+mod mdns;
+mod moving_nodes;
 mod nodes;
 mod observability;
 mod outcome;

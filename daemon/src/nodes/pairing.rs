@@ -126,8 +126,9 @@ impl Nodes {
         self.node_book.write(&Some(&router)).map_err(|error| format!("{}: {error}", unwritable(&self.node_book)))?;
         info!(router = router.name, address = %router.address, "paired: this node reports there");
         (state.router, state.trouble) = (Some(router), None);
-        (state.code, state.unproven) = (None, Vec::new());
+        (state.code, state.unproven, state.following) = (None, Vec::new(), None);
         drop(state);
+        self.publish();
         Ok(Confirmed { proof: unproven.key.sign(&[NODE_PROOF, &self.own_name(), &confirm.router, &address], b"") })
     }
 

@@ -1,5 +1,6 @@
 //! The node's end: tells the router every second what it has.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use domain::catalogue::Target;
 use domain::dispatch::Dispatch;
 use domain::moment::Moment;
-use domain::node::{Report, ServedModel, Server};
+use domain::node::{LeftOut, Report, ServedModel, Server};
 use domain::upstream::Upstream;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -17,10 +18,10 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
-use wire::node::write_report;
+use wire::node::{REPORT_BYTES_MAX, write_report};
 
 use super::book::Router;
-use super::receive::PURPOSE;
+use super::receive::{Claim, PURPOSE};
 use super::{Nodes, http, said};
 use crate::live::Snapshot;
 use crate::upstreams::{CallError, Fault, Outbound};
@@ -49,14 +50,15 @@ struct Run {
     not_before: Option<Instant>,
 }
 
+/// The word with which the other end of a pair is spoken to.
 #[derive(Deserialize)]
-struct Challenge {
-    word: String,
+pub(super) struct Challenge {
+    pub(super) word: String,
 }
 
-/// Why a report did not arrive.
-enum Failed {
-    /// The router knows no such node, or the word is from another run.
+/// Why the other end of a pair did not take what it was told.
+pub(super) enum Failed {
+    /// It knows no such pair, or the word is from another run.
     Unknown,
     Other(String),
 }
@@ -70,12 +72,13 @@ impl Nodes {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut run = Run::default();
-        let mut last_id = String::new();
+        let mut last = None;
         loop {
             tick.tick().await;
             let Some(router) = self.lock().router.clone() else { continue };
-            if last_id != router.id {
-                (run, last_id) = (Run::default(), router.id.clone());
+            let now = Some((router.id.clone(), router.address));
+            if last != now {
+                (run, last) = (Run { went_well: run.went_well, ..Run::default() }, now);
             }
             if run.not_before.is_some_and(|moment| Instant::now() < moment) {
                 continue;
@@ -127,16 +130,21 @@ impl Nodes {
             }
         };
         run.number += 1;
-        let packed = pack(&self.make_report(address)).map_err(|error| Failed::Other(error.to_string()))?;
-        let number = run.number.to_string();
-        let proof = router.key.sign(&[PURPOSE, &router.id, &word, &number], &packed);
-        let claim = HeaderValue::from_str(&format!("Airlane {}.{word}.{number}.{proof}", router.id));
-        let claim = claim.map_err(|error| Failed::Other(error.to_string()))?;
+        let packed = pack(&mut self.make_report(address)).map_err(|error| Failed::Other(error.to_string()))?;
+        let claim = Claim::write(&router.key, PURPOSE, &router.id, &word, run.number, &packed);
+        let claim = HeaderValue::from_str(&claim).map_err(|error| Failed::Other(error.to_string()))?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, claim)]);
         self.send(&far, http::REPORT, Some(packed.into()), headers).await.map(drop)
     }
 
-    async fn send(&self, far: &Upstream, path: &str, body: Option<Bytes>, headers: HeaderMap) -> Result<Bytes, Failed> {
+    /// Tells the other end of a pair something, or asks it.
+    pub(super) async fn send(
+        &self,
+        far: &Upstream,
+        path: &str,
+        body: Option<Bytes>,
+        headers: HeaderMap,
+    ) -> Result<Bytes, Failed> {
         let outbound = || Outbound { path, body: body.clone(), headers: headers.clone(), ..Outbound::default() };
         let failed = |error: CallError| match &error.fault {
             Fault::Status { status: 401, .. } => Failed::Unknown,
@@ -157,7 +165,15 @@ impl Nodes {
         let snapshot = self.live.now();
         let servers = self.dispatcher.with(|dispatch, now| servers(&snapshot, dispatch, now));
         let telemetry = domain::telemetry::Telemetry::clone(&self.live.telemetry());
-        let mut report = Report { address, version: env!("CARGO_PKG_VERSION").to_owned(), telemetry, servers };
+        let mut report = Report {
+            address,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            telemetry,
+            servers,
+            list: Some(list_number(&snapshot)),
+            clock_s: super::clock_s(),
+            left_out: LeftOut::default(),
+        };
         report.bound();
         report
     }
@@ -199,9 +215,42 @@ fn servers(snapshot: &Snapshot, dispatch: &Dispatch, now: Moment) -> Vec<Server>
         .collect()
 }
 
-fn pack(report: &Report) -> std::io::Result<Vec<u8>> {
+/// A number for what the listing tells others: all of it counts, since the router keeps all of it.
+fn list_number(snapshot: &Snapshot) -> u64 {
+    struct Sink(DefaultHasher);
+    impl std::fmt::Write for Sink {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut sink = Sink(DefaultHasher::new());
+    for listed in snapshot.catalogue.shared(&snapshot.config) {
+        // Writing into a hash does not fail.
+        let _ = std::fmt::Write::write_fmt(&mut sink, format_args!("{listed:?}\n"));
+    }
+    sink.0.finish()
+}
+
+/// Halvings that make any report small enough: none of its lists is longer than two to that power.
+const HALVINGS_MAX: usize = 16;
+
+/// Packs a report; one that is larger than the router takes loses its longest lists, and says so.
+fn pack(report: &mut Report) -> std::io::Result<Vec<u8>> {
+    for _ in 0..HALVINGS_MAX {
+        let plain = write_report(report);
+        let packed = deflate(&plain)?;
+        if plain.len() <= REPORT_BYTES_MAX && packed.len() <= http::PACKED_BYTES_MAX {
+            return Ok(packed);
+        }
+        report.halve();
+    }
+    deflate(&write_report(report))
+}
+
+fn deflate(plain: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
-    packer.write_all(&write_report(report))?;
+    packer.write_all(plain)?;
     packer.finish()
 }
 
@@ -283,15 +332,37 @@ mod tests {
                 machine: Some(machine),
             },
             servers: vec![server("ollama", 12), server("llama-server", 4), server("vllm", 4)],
+            list: Some(u64::MAX),
+            clock_s: Some(1_790_000_000),
+            left_out: LeftOut::default(),
         }
     }
 
     #[test]
     fn a_large_box_sends_less_than_two_kib_a_second() {
-        let report = large_box();
-        let (plain, packed) = (write_report(&report), pack(&report).unwrap());
+        let mut report = large_box();
+        let (plain, packed) = (write_report(&report), pack(&mut report).unwrap());
         println!("a report has {} bytes, {} packed", plain.len(), packed.len());
         assert!(packed.len() < 2_048, "{} of {}", packed.len(), plain.len());
         assert_eq!(wire::node::read_report(&plain).unwrap(), report);
+    }
+
+    #[test]
+    fn a_report_that_is_too_large_is_cut_and_says_so() {
+        let mut report = large_box();
+        let long = |at: usize| format!("{}{at}", "a name that is long for a model ".repeat(15));
+        let model = report.servers[0].models[0].clone();
+        report.servers[0].models = (0..100).map(|at| ServedModel { id: long(at), ..model.clone() }).collect();
+        report.servers = vec![report.servers[0].clone(); 20];
+        report.bound();
+        assert_eq!(report.left_out, LeftOut::default());
+        assert!(write_report(&report).len() > REPORT_BYTES_MAX);
+        let packed = pack(&mut report).unwrap();
+        assert!(packed.len() <= http::PACKED_BYTES_MAX);
+        let read = wire::node::read_report(&write_report(&report)).unwrap();
+        assert_eq!(read.servers.len(), 20, "no server is missing");
+        let left: usize = read.servers.iter().map(|server| server.models.len()).sum();
+        assert_eq!(usize::try_from(read.left_out.models).unwrap() + left, 2_000);
+        assert_eq!(read.notes(1_790_000_000).len(), 1);
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct NodeView {
     pub(super) state: String,
     pub(super) cards: Vec<String>,
     pub(super) servers: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// All but this machine.
@@ -41,6 +42,7 @@ fn view(node: &NodeRow) -> NodeView {
         tone,
         state: node.sentence.clone().unwrap_or_else(|| texts::NODE_REPORTS.to_owned()),
         cards,
+        notes: node.notes.clone(),
         servers: servers.map(|server| texts::node_server(&server.name, server.models.len(), &server.health)).collect(),
     }
 }

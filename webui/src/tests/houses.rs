@@ -207,6 +207,7 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         state,
         telemetry: Telemetry::default(),
         servers: Vec::new(),
+        notes: Vec::new(),
     };
     let mut nodes = vec![NodeRow { telemetry: telemetry.clone(), ..row("router", Origin::Here, NodeState::Reporting) }];
     if house.upstreams.iter().any(|upstream| upstream.name == "gpu-box") {
@@ -222,6 +223,7 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         nodes.push(NodeRow {
             telemetry: super::machines::gaming(),
             servers: vec![server],
+            notes: vec!["Its clock is 5 minutes behind ours: switch on time synchronisation.".to_owned()],
             ..row("gpu-box", Origin::Agent, NodeState::Reporting)
         });
         nodes.push(row("attic", Origin::Agent, NodeState::Silent { age_s: 70 }));
@@ -231,11 +233,12 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         address: "192.168.1.1:8484".to_owned(),
         problem: Some("no".to_owned()),
     });
-    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), nodes }
+    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), node: None, nodes }
 }
 
 /// Who announces itself.
 pub(super) fn found() -> FoundNodes {
     let addresses = vec!["192.168.1.20:8484".to_owned()];
-    FoundNodes { found: vec![FoundRow { name: "gpu-box".to_owned(), version: "0.1.0".to_owned(), addresses }] }
+    let (name, version) = ("gpu-box".to_owned(), "0.1.0".to_owned());
+    FoundNodes { found: vec![FoundRow { name, version, paired_as: None, addresses }] }
 }
