@@ -1,6 +1,6 @@
 //! The network's own noise and malice: what multicast DNS brings, to a node that announces itself and a router that looks.
 
-/// In a network of its own: a node, a router, and somebody who sends what he likes to everybody.
+/// A network of its own, with a node and a router on it.
 const NETWORK: &str = r#"
 set -eu
 ip link set lo up
@@ -9,14 +9,23 @@ ip link set wire up
 ip addr add 10.99.0.1/24 dev lan
 ip link set lan up multicast on
 cd "$FOLDER"
-"$AIRLANE" run --node --config node.toml --data node 2>node.log & node=$!
-"$AIRLANE" run --config router.toml --data router 2>router.log & router=$!
-trap 'kill $node $router; wait' EXIT
-for daemon in node router; do
-    for _ in $(seq 500); do [ -e $daemon/daemon.json ] && break; sleep 0.02; done
-done
-rss() { awk '/VmRSS/ {print $2}' /proc/$node/status; }
+begin() {
+    rm -f node/daemon.json router/daemon.json
+    "$AIRLANE" run --node --config node.toml --data node 2>>node.log & node=$!
+    "$AIRLANE" run --config router.toml --data router 2>>router.log & router=$!
+    for daemon in node router; do
+        for _ in $(seq 500); do [ -e $daemon/daemon.json ] && break; sleep 0.02; done
+    done
+}
+end() { kill $node $router; wait $node $router || true; }
+trap end EXIT
+begin
 list() { "$AIRLANE" node list --url http://127.0.0.1:7485; }
+"#;
+
+/// Somebody sends what he likes to everybody.
+const NOISE: &str = r#"
+rss() { awk '/VmRSS/ {print $2}' /proc/$node/status; }
 python3 flood.py malformed
 echo "before $(rss)"
 python3 flood.py names & flood=$!
@@ -28,8 +37,22 @@ echo "after $(rss)"
 curl -sf http://127.0.0.1:6484/healthz >/dev/null
 curl -sf http://127.0.0.1:7484/healthz >/dev/null
 for _ in $(seq 20); do list >calm.txt && grep -q far-box calm.txt && break; done
-echo "most at once $(sort flooded.txt | uniq -c | wc -l)"
 cat calm.txt
+"#;
+
+/// Node and router come back at other addresses, both at once.
+const MOVE: &str = r#"
+code=$("$AIRLANE" node code --url http://127.0.0.1:6485 | cut -d' ' -f1)
+"$AIRLANE" node pair 10.99.0.1:6484 "$code" --url http://127.0.0.1:7485
+for _ in $(seq 20); do list >before.txt; grep -q 'reports' before.txt && break; done
+cat before.txt
+end
+sed -i 's/:6484/:6584/' node.toml
+sed -i 's/:7484/:7584/' router.toml
+begin
+for _ in $(seq 20); do list >after.txt; grep -q '6584: reports' after.txt && break; done
+cat after.txt
+"$AIRLANE" node status --url http://127.0.0.1:6485
 "#;
 
 /// Sends packets that no good program sends. The names and numbers are its own, so that each run is the same.
@@ -89,38 +112,58 @@ def records():
 {"malformed": malformed, "names": names, "records": records}[sys.argv[1]]()
 "#;
 
-#[test]
-fn malformed_packets_and_floods_end_neither_node_nor_router() {
-    let folder = tempfile::tempdir().expect("a folder");
+/// Runs a script with a node and a router in a network of their own; gives what it told, and all there is to say when that
+/// is wrong.
+fn run(folder: &std::path::Path, script: &str) -> (String, String) {
     let config = |name: &str, port: u16, more: &str| {
         let text = format!(
             "[endpoint]\nlisten = [\"0.0.0.0:{port}484\"]\n[console]\nlisten = [\"127.0.0.1:{port}485\"]\n\
              [discovery]\nenabled = false\n{more}"
         );
-        std::fs::write(folder.path().join(name), text).expect("written");
+        std::fs::write(folder.join(name), text).expect("written");
     };
     config("node.toml", 6, "[node]\nname = \"far-box\"\n");
     config("router.toml", 7, "");
-    std::fs::write(folder.path().join("flood.py"), FLOOD).expect("written");
+    std::fs::write(folder.join("flood.py"), FLOOD).expect("written");
     let output = std::process::Command::new("unshare")
-        .args(["--net", "bash", "-c", NETWORK])
+        .args(["--net", "bash", "-c", &format!("{NETWORK}{script}")])
         .env("AIRLANE", airlane_tests::programs::airlane())
-        .env("FOLDER", folder.path())
+        .env("FOLDER", folder)
         .output()
         .expect("unshare cannot be started");
-    let log = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
-    let told = String::from_utf8_lossy(&output.stdout);
-    let all =
-        format!("{told}\n{}\n{}\n{}", String::from_utf8_lossy(&output.stderr), log("node.log"), log("router.log"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let all = format!("{told}\n{errors}\n{}\n{}", log(folder, "node.log"), log(folder, "router.log"));
     println!("{told}");
     assert!(output.status.success(), "{all}");
+    (told, all)
+}
+
+fn log(folder: &std::path::Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap_or_default()
+}
+
+#[test]
+fn malformed_packets_and_floods_end_neither_node_nor_router() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (told, all) = run(folder.path(), NOISE);
     assert!(told.contains("far-box at 10.99.0.1:6484: not paired"), "the node is found after it: {all}");
-    assert!(log("node.log").contains("floods the network"), "what was kept was not bounded: {all}");
-    let flooded = log("flooded.txt");
+    assert!(log(folder.path(), "node.log").contains("floods the network"), "what was kept was not bounded: {all}");
+    let flooded = log(folder.path(), "flooded.txt");
     let shown = flooded.lines().filter(|line| line.starts_with("evil")).count();
     assert!(shown > 0, "the flood has reached nobody: {all}");
     assert!(shown <= 3 * 64, "{shown} names were shown in three lists");
     for line in flooded.lines() {
         assert!(line.len() < 200, "{line}");
     }
+}
+
+#[test]
+fn a_node_and_a_router_that_both_move_find_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (told, all) = run(folder.path(), MOVE);
+    for want in ["far-box at 10.99.0.1:6484: reports", "far-box at 10.99.0.1:6584: reports", "at 10.99.0.1:7584"] {
+        assert!(told.contains(want), "{want}: {all}");
+    }
+    assert!(!told.contains("not paired"), "one of ours is not offered to be paired: {all}");
 }

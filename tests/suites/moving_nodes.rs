@@ -45,7 +45,7 @@ fn nobody_else_moves_a_node_away_from_its_router() {
     let tell = |request: &Request| send(node.address(), request).status();
     let address = || nodes(&node)["reports_to"]["address"].clone();
     for (what, request, status) in [
-        ("no proof", Request::raw("/airlane/v1/router", &here), 401),
+        ("no proof", Request::raw("/airlane/v1/router", here.clone()), 401),
         ("another key", pair.moved(&word, 1, &here, &[7; 32]), 401),
         ("an unknown word", pair.moved("word", 1, &here, &pair.key), 401),
         ("a report's proof", pair.report_as("/airlane/v1/router", &word, 1, &here), 401),
@@ -80,9 +80,9 @@ fn a_list_that_changes_is_read_at_once_and_only_then() {
     let router = Setup::new().discovery("refresh_s = 86400").start();
     pair(&router, &node);
     wait_model(&router, "far-1");
-    fake.offer(&["far-1", "far-2"]);
+    fake.set_models(&["far-1", "far-2"]);
     eventually("the new model is the router's", || models(&router) == ["far-1", "far-2"]);
-    fake.offer(&["far-2"]);
+    fake.set_models(&["far-2"]);
     eventually("the old one is gone", || models(&router) == ["far-2"]);
     assert_eq!(router.send(&chat("far-2", false)).status(), 200);
 }
@@ -138,9 +138,9 @@ fn a_node_says_what_to_do_next() {
     let router = Setup::new().start();
     let status = |daemon| airlane(&["node", "status", "--url", &console(daemon)]);
     let (code, out, err) = status(&node);
-    assert!(code == Some(1) && out.contains("gpu-box belongs to no router yet: `airlane node code`"), "{out}{err}");
+    assert!(code == Some(3) && out.contains("gpu-box belongs to no router yet: `airlane node code`"), "{out}{err}");
     let (code, out, err) = status(&router);
-    assert!(code == Some(1) && out.contains("is no node; start it with `airlane run --node`"), "{out}{err}");
+    assert!(code == Some(3) && out.contains("is no node; start it with `airlane run --node`"), "{out}{err}");
     pair(&router, &node);
     wait_state(&router, "reporting");
     let (code, out, err) = status(&node);

@@ -31,7 +31,7 @@ const FOLLOW_GAP: Duration = Duration::from_secs(10);
 /// How often is looked for silent nodes.
 const TICK: Duration = Duration::from_secs(1);
 /// Pause before a silent node is called again; doubled up to [`CALL_PAUSE_MAX`].
-const CALL_PAUSE_MIN: Duration = Duration::from_secs(10);
+const CALL_PAUSE_MIN: Duration = Duration::from_secs(5);
 /// Longest such pause: a box that was off for the night finds its router within this time.
 const CALL_PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn calls_to_a_silent_node_get_rarer_and_go_on() {
         let (now, mut calls) = (Instant::now(), Calls::default());
-        for pause_s in [10, 20, 40, 60, 60] {
+        for pause_s in [5, 10, 20, 40, 60, 60] {
             calls.note(now);
             assert_eq!(calls.next, Some(now + Duration::from_secs(pause_s)));
         }
