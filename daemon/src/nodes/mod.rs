@@ -8,6 +8,7 @@ mod book;
 mod find;
 mod http;
 mod moving;
+mod pack;
 mod pairing;
 mod proof;
 mod receive;
