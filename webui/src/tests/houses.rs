@@ -132,7 +132,7 @@ pub(crate) fn places() -> Places {
         local: true,
         health,
         engine: Some("vLLM".to_owned()),
-        pressure_percent: 0,
+        pressure_percent: 62,
         throttled: true,
         gpus: Some(domain::gpu::Gpus::default()),
         models,
@@ -233,12 +233,13 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         address: "192.168.1.1:8484".to_owned(),
         problem: Some("no".to_owned()),
     });
-    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), node: None, nodes }
+    let node = reports_to.as_ref().map(|_| "router".to_owned());
+    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), node, nodes }
 }
 
 /// Who announces itself.
 pub(super) fn found() -> FoundNodes {
     let addresses = vec!["192.168.1.20:8484".to_owned()];
     let (name, version) = ("gpu-box".to_owned(), "0.1.0".to_owned());
-    FoundNodes { found: vec![FoundRow { name, version, paired_as: None, addresses }] }
+    FoundNodes { found: vec![FoundRow { name, version, paired_as: Some("gpu-box".to_owned()), addresses }] }
 }
