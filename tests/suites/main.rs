@@ -20,6 +20,8 @@ mod hostile_nodes;
 mod house;
 mod kept;
 mod limits;
+mod mdns;
+mod moving_nodes;
 mod nodes;
 mod observability;
 mod outcome;
