@@ -30,6 +30,7 @@ mod readings;
 mod real_model;
 mod real_traffic;
 mod reload;
+mod replay;
 mod sdk;
 mod secrets;
 mod shared;
