@@ -50,6 +50,8 @@ pub(crate) const MISCONFIGURED_REMEDY: &str =
 pub(crate) const IGNORES_CANCEL: &str = "does not stop cancelled work: its slots stay taken until that ends";
 pub(crate) const IGNORES_CANCEL_REMEDY: &str = "When a client leaves, this server goes on for nobody. A newer version of it \
      may stop, or a proxy between it and Airlane may keep the connection open.";
+pub(crate) const SILENT_NODE_REMEDY: &str =
+    "Check that the machine is on and Airlane running there. It comes back by itself, also at another address.";
 pub(crate) const OFFERS_NOTHING_REMEDY: &str =
     "Load a model there, or look at this upstream's list of models in the config.";
 

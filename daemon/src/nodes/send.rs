@@ -24,6 +24,8 @@ use crate::upstreams::{CallError, Fault, Outbound};
 
 /// How often is reported.
 const EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for our own servers before the first report.
+const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for the router.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Pause after a router that does not know us: only its owner can change that.
@@ -65,6 +67,8 @@ impl Nodes {
         if !self.node.enabled {
             std::future::pending::<()>().await;
         }
+        // Requests that wait for a node to wake come with its first report: by then it knows what its servers have.
+        let _ = timeout(FIRST_ROUND_MAX, self.live.first_round()).await;
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut run = Run::default();

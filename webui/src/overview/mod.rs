@@ -69,7 +69,7 @@ impl<'a> Page<'a> {
             icon: assets::ICON.path(),
             uptime: texts::uptime(house.uptime),
             verdict: Verdict::of(house),
-            ills: ill::all(house, telemetry),
+            ills: ill::all(house, telemetry, nodes),
             base_url,
             other_urls: urls.collect(),
             first_steps: house.upstreams.iter().all(UpstreamRow::is_loopback),
