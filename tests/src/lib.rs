@@ -11,4 +11,5 @@ pub mod nvml;
 pub mod programs;
 mod setup;
 pub mod sockets;
+pub mod stored;
 pub mod traffic;

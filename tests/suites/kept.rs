@@ -286,8 +286,11 @@ fn vectors_are_kept() {
     let kept = daemon.post("/v1/embeddings", &body);
     assert!(status(&kept).contains("hit"), "{}", status(&kept));
     assert_eq!(kept.json()["data"][1]["embedding"], json!(vector(1)));
-    let packed = daemon.post("/v1/embeddings", &json!({"model": "fake-1", "input": ["one", "two"],
-        "encoding_format": "base64"}));
+    let packed = daemon.post(
+        "/v1/embeddings",
+        &json!({"model": "fake-1", "input": ["one", "two"],
+        "encoding_format": "base64"}),
+    );
     assert!(status(&packed).contains("hit"), "{}", status(&packed));
     assert_eq!(packed.json()["data"][1]["embedding"], json!(vector_base64(1)));
     let ollama = daemon.post("/api/embed", &json!({"model": "fake-1", "input": ["one", "two"]}));

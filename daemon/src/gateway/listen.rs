@@ -192,7 +192,8 @@ impl Listener {
         } else {
             chunks.into_iter().next()
         };
-        let body = body.ok_or_else(|| Arc::new(unreadable(&head, "the stream cannot be read as a whole".to_owned())))?;
+        let body =
+            body.ok_or_else(|| Arc::new(unreadable(&head, "the stream cannot be read as a whole".to_owned())))?;
         let answered = answer(&self.ear.ask, head.far, &body, &self.ear.context, self.elapsed());
         match answered {
             Ok(answer) => Ok((head, answer, is_kept)),

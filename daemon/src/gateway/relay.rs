@@ -13,8 +13,8 @@ use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 use wire::exchange::{Transcoder, whole_as_stream};
 
-use super::hedge::{Hedge, Won};
 use super::answer_error::ServeError;
+use super::hedge::{Hedge, Won};
 use super::job::{Job, Live, Waiting, Waits};
 use super::serve::{ANSWER_BYTES_MAX, Beginning};
 use crate::dispatch::Dispatcher;

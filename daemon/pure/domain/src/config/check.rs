@@ -4,9 +4,9 @@ mod cache;
 mod gpu;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
