@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,14 +58,16 @@ impl Daemon {
     }
 
     fn start_in(folder: TempDir, setup: Setup) -> Self {
-        let mut child = Command::new(programs::airlane())
+        let data = folder.path().join("data");
+        let mut child = program(&setup)
             .arg("run")
             .arg("--config")
             .arg(folder.path().join("airlane.toml"))
             .arg("--data")
-            .arg(folder.path().join("data"))
+            .arg(&data)
             .args(&setup.arguments)
             .env_clear()
+            .env("DATA", data)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(setup.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -82,7 +84,7 @@ impl Daemon {
     }
 
     fn wait_ready(&mut self) {
-        let path = self.folder.path().join("data/daemon.json");
+        let path = self.data().join("daemon.json");
         self.poll("daemon.json", || path.exists());
         let text = fs::read_to_string(&path).expect("daemon.json cannot be read");
         let told: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("daemon.json: {error}: {text}"));
@@ -139,6 +141,29 @@ impl Daemon {
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_path_buf()
+    }
+
+    /// Its data, as it sees it.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        let data = self.folder.path().join("data");
+        match (&self.setup.mounts, data.strip_prefix("/")) {
+            (Some(_), Ok(below)) => Path::new("/proc").join(self.pid().to_string()).join("root").join(below),
+            _ => data,
+        }
+    }
+
+    /// Runs this in a shell in the daemon's own mount namespace; the data folder is `$DATA`.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn remount(&self, script: &str) {
+        let status = Command::new("nsenter")
+            .args(["--preserve-credentials", "--user", "--mount", "--target", &self.pid().to_string()])
+            .args(["sh", "-c", script])
+            .env("DATA", self.folder.path().join("data"))
+            .status();
+        assert!(status.as_ref().is_ok_and(ExitStatus::success), "{script}: {status:?}");
     }
 
     /// Its process id.
@@ -222,6 +247,15 @@ impl Drop for Daemon {
             eprintln!("--- log of the daemon\n{}", self.log());
         }
     }
+}
+
+/// The daemon, or a shell that becomes it in a mount namespace of its own.
+fn program(setup: &Setup) -> Command {
+    let Some(script) = &setup.mounts else { return Command::new(programs::airlane()) };
+    let mut command = Command::new("unshare");
+    let script = format!("set -e; mkdir -p \"$DATA\"; {script}\nexec \"$@\"");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]).arg(programs::airlane());
+    command
 }
 
 /// Runs the program to its end with these arguments; gives exit code, stdout and stderr.

@@ -12,4 +12,5 @@ pub mod programs;
 pub mod replay;
 mod setup;
 pub mod sockets;
+pub mod stored;
 pub mod traffic;

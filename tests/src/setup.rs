@@ -11,6 +11,7 @@ pub struct Setup {
     tables: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) arguments: Vec<String>,
+    pub(crate) mounts: Option<String>,
     log_human: bool,
     bare: bool,
 }
@@ -73,6 +74,13 @@ impl Setup {
     #[must_use]
     pub fn argument(mut self, text: &str) -> Self {
         self.arguments.push(text.to_owned());
+        self
+    }
+
+    /// Runs in a mount namespace of its own, in which a shell has done this before; the data folder is there, and is `$DATA`.
+    #[must_use]
+    pub fn mounts(mut self, script: &str) -> Self {
+        self.mounts = Some(script.to_owned());
         self
     }
 

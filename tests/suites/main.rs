@@ -35,6 +35,7 @@ mod sdk;
 mod secrets;
 mod shared;
 mod simulation;
+mod stored;
 mod streams;
 mod tls;
 mod traffic;

@@ -55,6 +55,8 @@ impl Writer {
         loop {
             if self.file.is_none() && Instant::now() >= self.retry {
                 self.open();
+                // What is there is told before anything comes.
+                self.look_after_house();
             }
             let batch = self.queue.take(self.pace.house.min(self.pace.retry), self.pace.gather);
             if self.work(batch) {
