@@ -9,6 +9,7 @@ pub mod fast;
 mod message;
 pub mod nvml;
 pub mod programs;
+pub mod semantic;
 mod setup;
 pub mod sockets;
 pub mod traffic;
