@@ -29,6 +29,7 @@ mod real_traffic;
 mod reload;
 mod sdk;
 mod secrets;
+mod semantic;
 mod simulation;
 mod streams;
 mod tls;

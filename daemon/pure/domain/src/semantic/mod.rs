@@ -14,9 +14,11 @@ mod question;
 mod scan;
 mod signature;
 mod synonyms;
+mod vector;
 
 pub use class::Class;
 pub use gate::{Difference, Verdict, gate};
 pub use language::Language;
 pub use question::{NotAQuestion, Question, TEXT_BYTES_MAX, check};
 pub use signature::Signature;
+pub use vector::{DIMENSIONS_MAX, Near, Shelf, Vector, single};
