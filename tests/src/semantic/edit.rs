@@ -151,16 +151,21 @@ fn words(text: &str) -> Vec<&str> {
     text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.len() > 4).collect()
 }
 
+/// A new word is no other form of the one that it comes for, and does not stand in the text already.
+fn is_other(text: &str, old: &str, new: &str) -> bool {
+    !text.to_lowercase().contains(&new.to_lowercase()) && !new.to_lowercase().contains(&old.to_lowercase())
+}
+
 fn last_word(text: &str, other: &str) -> Option<String> {
     let (last, new) = (*words(text).last()?, *words(other).last()?);
-    let differ = !text.to_lowercase().contains(&new.to_lowercase());
-    differ.then(|| text.rfind(last).map(|at| format!("{}{new}{}", &text[..at], &text[at + last.len()..])))?
+    is_other(text, last, new)
+        .then(|| text.rfind(last).map(|at| format!("{}{new}{}", &text[..at], &text[at + last.len()..])))?
 }
 
 fn longest_word(text: &str, other: &str) -> Option<String> {
     let longest = |text: &'_ str| words(text).into_iter().max_by_key(|word| word.len()).map(str::to_owned);
     let (long, new) = (longest(text)?, longest(other)?);
-    (!text.to_lowercase().contains(&new.to_lowercase())).then(|| text.replacen(&long, &new, 1))
+    is_other(text, &long, &new).then(|| text.replacen(&long, &new, 1))
 }
 
 fn before_last(text: &str, word: &str) -> Option<String> {

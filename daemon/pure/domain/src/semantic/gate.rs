@@ -25,6 +25,14 @@ pub struct Difference {
     pub right: Vec<String>,
 }
 
+impl Difference {
+    /// Whether no model needs to be asked. `list the planets` has no word that asks, and may be `what are the planets`.
+    const fn is_decisive(&self) -> bool {
+        let is_one_sided = self.left.is_empty() || self.right.is_empty();
+        self.class.is_decisive() && !(matches!(self.class, Class::Asks) && is_one_sided)
+    }
+}
+
 impl std::fmt::Display for Difference {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.left.is_empty() && self.right.is_empty() {
@@ -51,7 +59,7 @@ const OPENERS: [&str; 26] = [
 #[must_use]
 pub fn gate(left: &Signature, right: &Signature) -> Verdict {
     let differences = differences(left, right);
-    if differences.iter().any(|difference| difference.class.is_decisive()) {
+    if differences.iter().any(Difference::is_decisive) {
         return Verdict::Other(differences);
     }
     if !differences.is_empty() {

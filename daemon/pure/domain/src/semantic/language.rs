@@ -38,12 +38,18 @@ impl Language {
     }
 
     /// The language of which the text has most common words; where two have as many, English or none.
+    /// English as well where there are none of any, and no letters that English does not have.
     pub(super) fn of<'w>(words: impl Iterator<Item = &'w str>) -> Self {
+        let mut is_ascii = true;
         let mut counts = [0_u32; COMMON.len()];
         for word in words {
+            is_ascii &= word.is_ascii();
             for (count, (_, common)) in counts.iter_mut().zip(COMMON) {
                 *count += u32::from(common.contains(&word));
             }
+        }
+        if is_ascii && counts == [0; COMMON.len()] {
+            return Self::English;
         }
         let most = counts.iter().copied().max().unwrap_or_default();
         let mut best = counts.iter().zip(COMMON).filter(|(count, _)| **count == most && most > 0);
@@ -93,7 +99,7 @@ const COMMON: [(Language, &[&str]); 7] = [
     (
         Language::Italian,
         &[
-            "il", "lo", "la", "gli", "è", "e", "un", "una", "come", "che", "quale", "quando", "dove", "chi", "perché",
+            "il", "lo", "la", "gli", "è", "un", "una", "come", "che", "quale", "quando", "dove", "chi", "perché",
             "per", "con", "del", "della", "di", "mio", "posso", "si", "quanti", "nel",
         ],
     ),
@@ -107,8 +113,8 @@ const COMMON: [(Language, &[&str]); 7] = [
     (
         Language::Portuguese,
         &[
-            "o", "a", "os", "as", "é", "e", "um", "uma", "como", "que", "qual", "quando", "onde", "quem", "por",
-            "para", "com", "do", "da", "meu", "minha", "posso", "se", "não", "em", "quantos",
+            "o", "os", "as", "é", "um", "uma", "como", "que", "qual", "quando", "onde", "quem", "por", "para", "com",
+            "da", "meu", "minha", "posso", "se", "não", "em", "quantos",
         ],
     ),
 ];
@@ -129,9 +135,9 @@ mod tests {
             ("qual è la capitale della francia", Language::Italian),
             ("wat is de hoofdstad van frankrijk", Language::Dutch),
             ("qual é a capital da frança", Language::Portuguese),
-            ("capital france", Language::Other),
+            ("capital france", Language::English),
             ("フランスの首都はどこですか", Language::Other),
-            ("", Language::Other),
+            ("café françois", Language::Other),
         ] {
             assert_eq!(Language::of(text.split(' ')), want, "{text}");
         }

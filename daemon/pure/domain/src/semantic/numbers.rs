@@ -169,6 +169,17 @@ fn words(pieces: Vec<Piece>) -> Vec<Piece> {
     let mut at = 0;
     while let Some(piece) = pieces.get(at) {
         let rest = pieces.get(at..).unwrap_or_default();
+        // Of a unit, `a` is one; of `a hundred`, it is nothing.
+        let next = rest.get(1).filter(|_| piece.class == Class::Word && (piece.is("a") || piece.is("an")));
+        if next.is_some_and(|next| value(&next.text).is_some_and(|value| value >= 12)) {
+            at += 1;
+            continue;
+        }
+        if next.is_some_and(|next| next.text.len() > 2 && named(&UNITS, &next.text).is_some()) {
+            out.push(Piece { text: "1".to_owned(), class: Class::Number, ..piece.clone() });
+            at += 1;
+            continue;
+        }
         if let Some((value, length)) = in_words(rest) {
             out.push(Piece { text: value.to_string(), class: Class::Number, ..piece.clone() });
             at += length;
@@ -202,9 +213,9 @@ fn in_words(pieces: &[Piece]) -> Option<(u64, usize)> {
             if goes_on { continue } else { break }
         };
         match value {
-            100 if group > 0 && last < 100 => group *= 100,
-            1_000 | 1_000_000 | 1_000_000_000 if group > 0 && last != value => {
-                total = total.saturating_add(group.saturating_mul(value));
+            100 if last < 100 => group = group.max(1) * 100,
+            1_000 | 1_000_000 | 1_000_000_000 if last != value && (group > 0 || length == 0) => {
+                total = total.saturating_add(group.max(1).saturating_mul(value));
                 group = 0;
             }
             100 | 1_000 | 1_000_000 | 1_000_000_000 => break,
@@ -353,6 +364,9 @@ mod tests {
             ("on Dec 24", "on 24 December"),
             ("30 seconds", "30 s"),
             ("5 pm", "5pm"),
+            ("a hundred grams", "100 g"),
+            ("in an ounce", "in one ounce"),
+            ("a million", "one million"),
         ] {
             assert_eq!(texts(one), texts(other), "{one} / {other}");
         }

@@ -93,7 +93,13 @@ impl Scan {
         let quoted: String = rest.get(..length).unwrap_or_default().iter().collect();
         self.at += length + 2;
         let quoted = quoted.trim().trim_end_matches(['.', ',', '!', '?']);
-        if !quoted.is_empty() {
+        // Words are compared as words, so that it does not matter whether they are quoted; everything else as it is written.
+        if quoted.chars().all(|letter| letter.is_alphabetic() || letter == ' ') {
+            quoted
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .for_each(|word| self.push(word.to_lowercase(), Class::Quote, false));
+        } else if !quoted.is_empty() {
             self.push(quoted.to_owned(), Class::Quote, false);
         }
         true
@@ -136,7 +142,7 @@ impl Scan {
             self.at += 1;
         }
         let word = self.letters.get(start..self.at).unwrap_or_default();
-        let is_capital = word.first().is_some_and(|letter| letter.is_uppercase());
+        let is_capital = word.first().is_some_and(|letter| letter.is_uppercase()) && word != ['I'];
         let text: String = word.iter().flat_map(|letter| letter.to_lowercase()).collect();
         let mut text = text.replace('’', "'");
         let parts = text.split('.');
@@ -209,7 +215,8 @@ mod tests {
             ("Is C++ or C# faster than .NET?", "is|c|+|+|or|c|#|faster|than|.|net"),
             ("the well-known U.S. e-mail – fine", "the|well|known|us|e|mail|fine"),
             ("-5 or 3-4", "-|5|or|3|-|4"),
-            ("what is 'Hello World' and “good day.”?", "what|is|Hello World|and|good day"),
+            ("what is 'Hello World' and “good day.”?", "what|is|hello|world|and|good|day"),
+            ("print 'a = 1;'", "print|a = 1;"),
             ("the dogs' and the cats' food", "the|dogs|and|the|cats|food"),
             ("US or us? it or IT", "^us|or|us|it|or|^it"),
             ("an \"open one", "an|open|one"),

@@ -70,6 +70,8 @@ impl Signature {
         for piece in numbers::normalise(pieces) {
             signature.take(piece);
         }
+        signature.define();
+        signature.sum();
         signature.pair();
         signature
     }
@@ -108,7 +110,7 @@ impl Signature {
                 synonyms::canonical(&one).to_owned().into()
             }
             // What is quoted is marked, so that it is not taken for a word.
-            Class::Quote => format!("\"{text}\"").into(),
+            Class::Quote if text.contains(' ') => format!("\"{text}\"").into(),
             _ => text.into(),
         };
         let class = match class {
@@ -116,6 +118,32 @@ impl Signature {
             known => known,
         };
         self.marks.push(Mark { key: key.into_owned(), class, opens });
+    }
+
+    /// `What does it mean` asks for a definition.
+    fn define(&mut self) {
+        let is =
+            |mark: Option<&Mark>, key: &str| mark.is_some_and(|mark| mark.key == key && mark.class != Class::Quote);
+        if self.marks.len() > 2 && is(self.marks.first(), "what") && is(self.marks.last(), "mean") {
+            self.marks.pop();
+            if let Some(first) = self.marks.first_mut() {
+                (first.key, first.class) = (super::phrases::DEFINE.to_owned(), Class::Asks);
+            }
+        }
+    }
+
+    /// `How much is`, `what is` and `calculate` before a number ask the same.
+    fn sum(&mut self) {
+        let key = |at: usize| self.marks.get(at).map(|mark| &*mark.key);
+        let words = match (key(0), key(1)) {
+            (Some("how"), Some("much")) => 2,
+            (Some("calculate" | "compute"), _) => 1,
+            _ => return,
+        };
+        if self.marks.get(words).is_some_and(|mark| mark.class == Class::Number) {
+            let what = Mark { key: "what".to_owned(), class: Class::Asks, opens: true };
+            self.marks.splice(..words, [what]);
+        }
     }
 
     /// Of `the difference between A and B`, A and B come in the order of the alphabet.
@@ -234,7 +262,9 @@ mod tests {
             ("Can you tell me whether milk is safe", "<yes-or-no> milk safe | "),
             ("Was it red? Will it be?", "<yes-or-no> it red <yes-or-no> it be | <past> <future>"),
             ("Can I freeze milk?", "<yes-or-no> i freeze milk | can"),
-            ("Don't you like 'the best way'?", "<yes-or-no> not you like \"the best way\" | "),
+            ("Don't you like 'the best way'?", "<yes-or-no> not you like the best way | "),
+            ("What does 'carpe diem' mean?", "<define> carpe diem | "),
+            ("How much is 20% of 50", "what 20 percent of 50 | "),
             ("difference between tea and coffee in France", "difference between coffee in france and tea | "),
             ("what is the difference between tea and coffee", "what difference between coffee and tea | "),
             ("Could you translate it", "translate it | "),
