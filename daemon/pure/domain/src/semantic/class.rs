@@ -60,6 +60,17 @@ impl Class {
     }
 }
 
+/// Words that are another word with a capital.
+pub(super) const TWO_LIVES: [&str; 78] = [
+    "china", "turkey", "polish", "apple", "windows", "may", "march", "august", "word", "excel", "teams", "outlook",
+    "access", "office", "java", "python", "ruby", "rust", "go", "swift", "amazon", "shell", "oracle", "orange",
+    "target", "gap", "chase", "ford", "jaguar", "mercury", "jordan", "chad", "georgia", "victoria", "nice", "reading",
+    "bath", "cork", "mobile", "cologne", "bill", "mark", "rose", "jack", "will", "grace", "hope", "faith", "dick",
+    "pat", "sue", "rob", "frank", "drew", "earl", "duke", "amber", "basil", "crystal", "dawn", "daisy", "ivy", "joy",
+    "lily", "max", "penny", "ray", "rich", "sandy", "violet", "bush", "stone", "wood", "signal", "meet", "edge",
+    "chrome", "pages",
+];
+
 /// The class of a word, as far as it can be told without its neighbours.
 pub(super) fn of_word(word: &str) -> Option<Class> {
     const LISTS: [(Class, &[&str]); 6] = [
@@ -290,11 +301,6 @@ const ASKING: [&str; 13] = [
     "much",
 ];
 
-/// What stands for `was`, `did`, `had`.
-pub(super) const PAST: &str = "<past>";
-/// What stands for `will`.
-pub(super) const FUTURE: &str = "<future>";
+const TENSES: [&str; 6] = ["was", "were", "did", "had", "will", "shall"];
 
-const TENSES: [&str; 2] = [PAST, FUTURE];
-
-const MODALS: [&str; 8] = ["can", "could", "should", "would", "may", "might", "must", "shall"];
+const MODALS: [&str; 7] = ["can", "could", "should", "would", "may", "might", "must"];

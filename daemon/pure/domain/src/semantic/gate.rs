@@ -65,7 +65,7 @@ pub fn gate(left: &Signature, right: &Signature) -> Verdict {
     if !differences.is_empty() {
         return Verdict::Open(differences);
     }
-    if left.language != right.language || left.is_empty() {
+    if left.language != right.language || left.is_empty() || !is_same(&left.carried, &right.carried) {
         return Verdict::Open(vec![order(Class::Word)]);
     }
     if is_same(&left.marks, &right.marks) || turns(&left.marks, &right.marks) || turns(&right.marks, &left.marks) {
@@ -214,6 +214,47 @@ mod tests {
             let found = verdict(left, right);
             assert!(matches!(found, Verdict::Open(_)) || left.starts_with("capital"), "{left} / {right}: {found:?}");
             assert_ne!(found, Verdict::Same);
+        }
+    }
+
+    /// Pairs that differ in what is passed over elsewhere.
+    #[test]
+    fn traps() {
+        for (left, right) in [
+            ("What do you do?", "What are you?"),
+            ("What is London like?", "What does London like?"),
+            ("What was London like?", "What did London like?"),
+            ("Where do you live?", "Where do I live?"),
+            ("When do you sleep?", "When should you sleep?"),
+            ("How do you feel?", "How do I feel?"),
+            ("What do you need?", "What do I need?"),
+            ("How do people vote in Japan?", "How do I vote in Japan?"),
+            ("Translate to German: hello", "Translate to German: good morning"),
+            ("Translate to German: hello! Thank you", "Translate to German: hello!"),
+            ("How do you say please in German?", "How do you say kindly in German?"),
+            ("How do you say thank you in German?", "How do you say thanks in German?"),
+            ("What is another word for big?", "What is another word for large?"),
+            ("How do you spell colour?", "How do you spell color?"),
+            ("How do you spell two?", "How do you spell 2?"),
+            ("What is the plural of egg?", "What is the plural of eggs?"),
+            ("Write a poem about my mom", "Write a poem about my mother"),
+            ("How do I clean Windows?", "How do I clean windows?"),
+            ("Who lives in Turkey?", "Who lives in turkey?"),
+            ("What is 5!?", "What is 5?"),
+            ("What is 2*(3+4)?", "What is 2*3+4?"),
+            ("Is my blood type A- rare?", "Is my blood type A rare?"),
+            ("How wide is a 6\" pipe?", "How wide is a 6 pipe?"),
+            ("Should I eat what I can eat?", "Can I eat what I should eat?"),
+            ("Sort these lines:\nb\na", "Sort these lines:\na\nb"),
+            ("Is this right: it don't work", "Is this right: it do not work"),
+            ("How do I lose contacts?", "How do I lose a contact?"),
+            ("Complete the list 1, 2, 3", "Complete the list 3, 1, 2"),
+            ("Is John taller than Paul?", "Is Paul taller than John?"),
+            ("Letter from Alice about the mail to Bob", "Letter to Bob about the mail from Alice"),
+            ("What does IT do?", "What does it do?"),
+        ] {
+            assert_ne!(verdict(left, right), Verdict::Same, "{left} / {right}");
+            assert_ne!(verdict(right, left), Verdict::Same, "{right} / {left}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A rule is `pattern => words`. In a pattern, `a|b` is one of these, a `?` at the end of a word means that it may be
 //! missing, `^` at the beginning means that only the beginning of a clause is meant, `$` the end of the text; `&` at the end
-//! means that a word of [`ASKS`] follows, `!` a word of [`WISHES`], which are not a part of it.
+//! means that a word of [`ASKS`] follows, `!` one of [`WISHES`], `%` one of [`FINDS`], `~` none of [`SELF`]; which is not a part of it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ pub(super) const DEFINE: &str = "<define>";
 const ASKS: [&str; 11] = ["what", "who", "whom", "whose", "when", "where", "why", "which", "how", "if", "whether"];
 
 /// Verbs of which nobody asks whether somebody can: `can you translate…` is a wish.
-const WISHES: [&str; 40] = [
+const WISHES: [&str; 25] = [
     "translate",
     "write",
     "give",
@@ -32,25 +32,14 @@ const WISHES: [&str; 40] = [
     "describe",
     "recommend",
     "suggest",
-    "help",
     "show",
     "tell",
-    "find",
     "calculate",
     "compute",
     "convert",
-    "name",
-    "compare",
     "define",
-    "correct",
     "rewrite",
     "rephrase",
-    "create",
-    "make",
-    "provide",
-    "spell",
-    "solve",
-    "generate",
     "outline",
     "proofread",
     "shorten",
@@ -58,14 +47,45 @@ const WISHES: [&str; 40] = [
     "draft",
     "simplify",
     "clarify",
-    "teach",
-    "walk",
-    "share",
-    "format",
 ];
 
+/// Verbs with which `how do you` is not said of people in general.
+const SELF: [&str; 26] = [
+    "feel",
+    "think",
+    "work",
+    "know",
+    "live",
+    "look",
+    "sleep",
+    "like",
+    "do",
+    "respond",
+    "mean",
+    "differ",
+    "see",
+    "want",
+    "learn",
+    "react",
+    "answer",
+    "remember",
+    "understand",
+    "compare",
+    "function",
+    "operate",
+    "rate",
+    "score",
+    "stay",
+    "call",
+];
+
+/// Verbs with which nobody in particular is meant in `where can I`.
+const FINDS: [&str; 12] =
+    ["find", "get", "buy", "download", "see", "watch", "apply", "register", "park", "eat", "order", "learn"];
+
 /// What comes before a question and says nothing. Tried again after each that was found: `Hi, can you tell me…`.
-const BEFORE: [&str; 33] = [
+const BEFORE: [&str; 34] = [
+    "^please|kindly|pls|plz =>",
     "^hi|hello|hey|greetings there|all|everyone|everybody? =>",
     "^good morning|afternoon|evening|day =>",
     "^dear assistant|ai|chatbot|friend =>",
@@ -97,7 +117,7 @@ const BEFORE: [&str; 33] = [
     "^can|could|would|will you|u maybe|possibly? ! =>",
     "^i|we want|need you to ! =>",
     "^i|we would like|love? you to ! =>",
-    "^question =>",
+    "^question & =>",
     "^i need your? help =>",
 ];
 
@@ -113,12 +133,13 @@ const AFTER: [&str; 7] = [
 ];
 
 /// Other words for the same: the first rule that fits, from left to right.
-const SAME: [&str; 84] = [
+const SAME: [&str; 82] = [
     "what should|must|can|do i|you|we do in order to => <how-to>",
-    "how do|can|could|should|would|might|may|must i|you|we|one|someone|somebody|people => <how-to>",
-    "how does one|someone|somebody => <how-to>",
-    "how am|are|is i|you|we|one supposed to => <how-to>",
-    "how i|you|we|one can|could|should|would|might|may|must => <how-to>",
+    "how do|can|could|should i|we|one => <how-to>",
+    "how do|can you ~ => <how-to>",
+    "how does one|someone => <how-to>",
+    "how am|are|is i|we|one supposed to => <how-to>",
+    "how i|we|one can|could|should => <how-to>",
     "how to => <how-to>",
     "how come => why",
     "what is|are the|a best|right|correct|proper|good? way|ways|method|procedure for? me? to => <how-to>",
@@ -129,15 +150,14 @@ const SAME: [&str; 84] = [
     "what steps do|should|must i|you|we need|have? to? take|follow in? order? to => <how-to>",
     "what are|is the steps|process|procedure to => <how-to>",
     "^the? steps|instructions to => <how-to>",
-    "where can|could|do|should|might i|you|we|one => where",
-    "where i|you|we|one can|could|should|might => where",
-    "where to => where",
-    "when i|you|we|one should => when",
-    "when do|should i|you|we|one => when",
-    "when to => when",
-    "what do|should i|you|we do => what do",
-    "what to do => what do",
-    "what do|should i|you|we|one need => what need",
+    "where can|could|do|should i|you|we|one % => where",
+    "where i|you|we|one can|could|should % => where",
+    "where to % => where",
+    "when should i|we|one => when to",
+    "when i|we|one should => when to",
+    "what do|should i|we do => what to do",
+    "what i|we should do => what to do",
+    "what do|should i|we|one need => what need",
     "why is it that => why",
     "for what|which reason|reasons => why",
     "what is|are the reason|reasons that|why|for => why",
@@ -173,7 +193,7 @@ const SAME: [&str; 84] = [
     "the? world war ii|two => ww2",
     "the? first world war => ww1",
     "the? world war i|one => ww1",
-    "is|are there in => in",
+    "are|is there in => is in",
     "set up => setup",
     "log|sign in|on => login",
     "log|sign out|off => logout",
@@ -196,9 +216,33 @@ const SAME: [&str; 84] = [
     "for example|instance => eg",
     "each and every => every",
     "t v => tv",
-    "is|are there => there",
-    "such as => like",
 ];
+
+/// What must follow on a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    Anything,
+    One(&'static [&'static str]),
+    Other(&'static [&'static str]),
+}
+
+/// The signs for it at the end of a pattern.
+const FOLLOWS: [(char, Follows); 4] = [
+    ('&', Follows::One(&ASKS)),
+    ('!', Follows::One(&WISHES)),
+    ('%', Follows::One(&FINDS)),
+    ('~', Follows::Other(&SELF)),
+];
+
+impl Follows {
+    fn fits(self, next: Option<&Piece>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::One(words) => next.is_some_and(|next| words.contains(&&*next.text)),
+            Self::Other(words) => next.is_some_and(|next| !words.contains(&&*next.text)),
+        }
+    }
+}
 
 /// A rule, read.
 struct Rule {
@@ -206,8 +250,7 @@ struct Rule {
     words: Vec<(Vec<&'static str>, bool)>,
     at_opening: bool,
     at_end: bool,
-    /// What must follow.
-    follows: &'static [&'static str],
+    follows: Follows,
     becomes: Vec<&'static str>,
 }
 
@@ -234,7 +277,7 @@ impl Rules {
         let rules = self.0.get(&*pieces.get(at)?.text)?;
         rules.iter().find_map(|rule| {
             let length = rule.length(pieces.get(at..)?, opens)?;
-            Some((length, &*rule.becomes, rule.follows == ASKS))
+            Some((length, &*rule.becomes, rule.follows == Follows::One(&ASKS)))
         })
     }
 }
@@ -245,11 +288,8 @@ impl Rule {
         let (pattern, becomes) = (pattern.trim(), becomes.split_whitespace().collect());
         let (pattern, at_opening) = pattern.strip_prefix('^').map_or((pattern, false), |rest| (rest, true));
         let (pattern, at_end) = pattern.strip_suffix('$').map_or((pattern, false), |rest| (rest, true));
-        let (pattern, follows): (_, &[&str]) = match (pattern.strip_suffix('&'), pattern.strip_suffix('!')) {
-            (Some(rest), _) => (rest, &ASKS),
-            (_, Some(rest)) => (rest, &WISHES),
-            _ => (pattern, &[]),
-        };
+        let follow = |(mark, words)| pattern.strip_suffix(mark).map(|rest| (rest, words));
+        let (pattern, follows) = FOLLOWS.into_iter().find_map(follow).unwrap_or((pattern, Follows::Anything));
         let word = |word: &'static str| {
             let (word, may_miss) = word.strip_suffix('?').map_or((word, false), |rest| (rest, true));
             (word.split('|').collect(), may_miss)
@@ -280,8 +320,7 @@ impl Rule {
             }
         }
         let next = pieces.get(length);
-        let follows = self.follows.is_empty() || next.is_some_and(|next| self.follows.contains(&&*next.text));
-        (length > 0 && follows && !(self.at_end && next.is_some())).then_some(length)
+        (length > 0 && self.follows.fits(next) && !(self.at_end && next.is_some())).then_some(length)
     }
 }
 
@@ -320,7 +359,11 @@ mod tests {
         for text in BEFORE.iter().chain(&AFTER).chain(&SAME) {
             let rule = Rule::read(text);
             let words: Vec<&str> = rule.words.iter().filter_map(|(words, _)| words.first().copied()).collect();
-            let rest = rule.follows.first().copied().unwrap_or_default();
+            let rest = match rule.follows {
+                Follows::Anything => "",
+                Follows::One(words) => words[0],
+                Follows::Other(_) => "boil",
+            };
             let pieces = scan(&format!("{} {rest}", words.join(" ")));
             assert_eq!(rule.length(&pieces, true), Some(words.len()), "{text}");
             assert!(text.contains("=>") && !rule.words.is_empty(), "{text}");

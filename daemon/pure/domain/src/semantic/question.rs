@@ -206,7 +206,7 @@ const TIME_WORDS: [&str; 121] = [
 ];
 
 /// The same, of two words and more.
-const TIME_PHRASES: [&[&str]; 19] = [
+const TIME_PHRASES: [&[&str]; 21] = [
     &["this", "week"],
     &["this", "month"],
     &["this", "year"],
@@ -223,6 +223,8 @@ const TIME_PHRASES: [&[&str]; 19] = [
     &["next", "year"],
     &["what", "time", "is"],
     &["what", "day", "is"],
+    &["what", "year", "is"],
+    &["what", "month", "is"],
     &["so", "far"],
     &["these", "days"],
     &["exchange", "rate"],

@@ -14,11 +14,13 @@ pub(super) struct Piece {
     pub(super) is_capital: bool,
     /// A comma, the end of a sentence or the beginning of the text stands before it.
     pub(super) opens: bool,
+    /// A colon or the end of a line stands before it: what follows may be a text that is to be worked on.
+    pub(super) is_payload: bool,
 }
 
 impl Piece {
     pub(super) fn new(text: &str, class: Class) -> Self {
-        Self { text: text.to_owned(), class, is_capital: false, opens: false }
+        Self { text: text.to_owned(), class, is_capital: false, opens: false, is_payload: false }
     }
 
     pub(super) fn is(&self, text: &str) -> bool {
@@ -32,11 +34,29 @@ const QUOTES: [(char, char); 6] = [('"', '"'), ('“', '”'), ('„', '“'), (
 /// Marks that part sentences and clauses.
 const BREAKS: [char; 16] = [',', ';', ':', '.', '!', '?', '(', ')', '…', '¿', '¡', '。', '、', '？', '！', '，'];
 
+/// Marks of quotations.
+const MARKS: [char; 9] = ['\'', '’', '‘', '"', '“', '”', '„', '«', '»'];
+
+/// Whether a mark that otherwise only parts or quotes is a sign that counts, by what stands beside it: the dot of `.NET`, the
+/// hyphens of `-5`, `A-` and `3-4`, what follows on a number as in `5!` and `6'`, brackets in sums.
+fn counts(before: Option<char>, mark: char, after: Option<char>) -> bool {
+    let is_word = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    let is_digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
+    let is_sum = |letter: Option<char>| letter.is_some_and(|letter| "+-*/^=<>×÷".contains(letter));
+    match mark {
+        '.' => is_word(after) && !is_word(before),
+        '!' | '\'' | '’' | '"' => is_digit(before),
+        '(' | ')' => is_digit(before) || is_digit(after) || is_sum(before) || is_sum(after),
+        '-' | '−' | '–' | '—' => is_digit(before) || is_digit(after) || is_word(before) != is_word(after),
+        _ => false,
+    }
+}
+
 /// Cuts a text. Its time grows with the text's length and no faster.
 pub(super) fn scan(text: &str) -> Vec<Piece> {
     let letters: Vec<char> = text.chars().collect();
     let shouts = shouts(&letters);
-    let mut scan = Scan { letters, shouts, at: 0, pieces: Vec::new(), opens: true, sentence: true };
+    let mut scan = Scan { letters, shouts, at: 0, pieces: Vec::new(), opens: true, sentence: true, payload: false };
     while let Some(letter) = scan.letter(0) {
         if !scan.quotation(letter) {
             scan.take(letter);
@@ -61,6 +81,8 @@ struct Scan {
     opens: bool,
     /// The next piece opens a sentence.
     sentence: bool,
+    /// A colon or a line's end was seen since the last piece.
+    payload: bool,
 }
 
 impl Scan {
@@ -74,8 +96,8 @@ impl Scan {
 
     fn push(&mut self, text: String, class: Class, is_capital: bool) {
         let is_capital = is_capital && !self.sentence;
-        self.pieces.push(Piece { text, class, is_capital, opens: self.opens });
-        (self.opens, self.sentence) = (false, false);
+        self.pieces.push(Piece { text, class, is_capital, opens: self.opens, is_payload: self.payload });
+        (self.opens, self.sentence, self.payload) = (false, false, false);
     }
 
     /// A quoted string as one piece, if one begins here and ends in the same line.
@@ -109,28 +131,23 @@ impl Scan {
         if letter.is_alphanumeric() {
             return self.word();
         }
-        let is_digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
         let is_word = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
         let (before, after) = (self.before(), self.letter(1));
         self.at += 1;
         match letter {
-            '\n' => (self.opens, self.sentence) = (true, true),
+            '\n' => (self.opens, self.sentence, self.payload) = (true, true, !self.pieces.is_empty()),
             _ if letter.is_whitespace() || letter.is_control() => {}
-            // Of `.5` and `.NET`, the dot is a part.
-            '.' if is_word(after) && !is_word(before) => self.push(letter.to_string(), Class::Sign, false),
+            _ if counts(before, letter, after) => self.push(letter.to_string(), Class::Sign, false),
             _ if BREAKS.contains(&letter) => {
                 self.opens = true;
                 self.sentence |= !matches!(letter, ',' | ';' | '(' | ')');
+                self.payload |= letter == ':';
             }
-            // Of `well-known`, it parts two words; before a number, it is a sign.
-            '-' | '−' | '–' | '—' if is_word(before) && is_word(after) && !is_digit(before) && !is_digit(after) =>
-                {}
-            '-' | '−' | '–' | '—' if is_digit(after) || is_digit(before) => {
-                self.push("-".to_owned(), Class::Sign, false)
-            }
-            '-' | '–' | '—' => self.opens = true,
+            // Of `well-known`, it parts two words.
+            '-' | '−' | '–' | '—' if is_word(before) && is_word(after) => {}
+            '-' | '−' | '–' | '—' => self.opens = true,
             // What is left over of quotations and of plural's genitives.
-            '\'' | '’' | '‘' | '"' | '“' | '”' | '„' | '«' | '»' => {}
+            _ if MARKS.contains(&letter) => {}
             _ => self.push(letter.to_string(), Class::Sign, false),
         }
     }
@@ -215,6 +232,8 @@ mod tests {
             ("Is C++ or C# faster than .NET?", "is|c|+|+|or|c|#|faster|than|.|net"),
             ("the well-known U.S. e-mail – fine", "the|well|known|us|e|mail|fine"),
             ("-5 or 3-4", "-|5|or|3|-|4"),
+            ("A- is not A+", "a|-|is|not|a|+"),
+            ("5! and 6' (well) 2*(3+4)", "5|!|and|6|'|well|2|*|(|3|+|4|)"),
             ("what is 'Hello World' and “good day.”?", "what|is|hello|world|and|good|day"),
             ("print 'a = 1;'", "print|a = 1;"),
             ("the dogs' and the cats' food", "the|dogs|and|the|cats|food"),

@@ -1,7 +1,5 @@
 //! What a text asks, in a form that is the same for other words that ask the same.
 
-use std::borrow::Cow;
-
 use super::class::{self, Class};
 use super::language::Language;
 use super::phrases::{RULES_AFTER, RULES_BEFORE, RULES_SAME, Rules, YES_OR_NO};
@@ -28,23 +26,11 @@ pub(super) struct Mark {
 }
 
 /// Words that may go wherever they stand.
-const FILLERS: [&str; 15] = [
-    "please",
-    "pls",
-    "plz",
-    "kindly",
-    "actually",
-    "basically",
-    "btw",
-    "simply",
-    "bitte",
-    "svp",
-    "a",
-    "an",
-    "um",
-    "uh",
-    "hmm",
-];
+const FILLERS: [&str; 13] =
+    ["please", "pls", "plz", "kindly", "actually", "basically", "btw", "simply", "bitte", "svp", "um", "uh", "hmm"];
+
+/// Words after which `please` is only polite, even where the words themselves are talked about.
+const BEFORE_FILLERS: [&str; 6] = ["can", "could", "would", "will", "you", "u"];
 
 /// Which of these begins a sentence, it is answered by yes or no.
 const ASKING_VERBS: [&str; 20] = [
@@ -52,27 +38,144 @@ const ASKING_VERBS: [&str; 20] = [
     "have", "had", "may", "might", "must",
 ];
 
-/// Verbs and articles that only carry the grammar.
-const CARRIERS: [&str; 10] = ["is", "are", "am", "do", "does", "the", "been", "being", "a", "an"];
+const ARTICLES: [&str; 3] = ["the", "a", "an"];
 
-/// What tells of the past or of what is to come, and the word that stands for it.
-const TENSES: [(&str, &str); 5] =
-    [("was", class::PAST), ("were", class::PAST), ("did", class::PAST), ("had", class::PAST), ("will", class::FUTURE)];
+/// Verbs that carry the grammar and stand elsewhere in a question within a sentence: `what is it`, `tell me what it is`.
+const CARRIERS: [(&str, &str); 12] = [
+    ("is", "is"),
+    ("are", "is"),
+    ("am", "is"),
+    ("do", "do"),
+    ("does", "do"),
+    ("was", "was"),
+    ("were", "was"),
+    ("did", "did"),
+    ("had", "had"),
+    ("will", "will"),
+    ("shall", "will"),
+    ("has", "have"),
+];
+
+/// Words that talk about words. Where one of them stands, each word counts as it is written: `another word for big` is not
+/// `another word for large`, though else they are one.
+const ABOUT_WORDS: [&str; 74] = [
+    "say",
+    "says",
+    "said",
+    "saying",
+    "spell",
+    "spells",
+    "spelled",
+    "spelt",
+    "spelling",
+    "word",
+    "words",
+    "translate",
+    "translates",
+    "translated",
+    "translation",
+    "mean",
+    "means",
+    "meaning",
+    "meanings",
+    "meant",
+    "pronounce",
+    "pronounced",
+    "pronunciation",
+    "synonym",
+    "synonyms",
+    "antonym",
+    "antonyms",
+    "rhyme",
+    "rhymes",
+    "rhyming",
+    "phrase",
+    "phrases",
+    "sentence",
+    "sentences",
+    "define",
+    "definition",
+    "plural",
+    "singular",
+    "letter",
+    "letters",
+    "abbreviation",
+    "acronym",
+    "stand",
+    "stands",
+    "call",
+    "called",
+    "write",
+    "writes",
+    "written",
+    "rewrite",
+    "rephrase",
+    "paraphrase",
+    "correct",
+    "proofread",
+    "grammar",
+    "grammatical",
+    "typo",
+    "poem",
+    "caption",
+    "title",
+    "reply",
+    "respond",
+    "answer",
+    "message",
+    "quote",
+    "lyrics",
+    "term",
+    "terms",
+    "expression",
+    "idiom",
+    "verb",
+    "noun",
+    "tense",
+    "summarize",
+];
 
 impl Signature {
     /// Of a text. The time grows with its length and no faster.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        let pieces: Vec<Piece> = scan(text).into_iter().flat_map(expand).collect();
+        let pieces = scan(text);
         let language = Language::of(pieces.iter().map(|piece| &*piece.text));
-        let pieces = if language == Language::English { english(pieces) } else { pieces };
+        if language != Language::English {
+            return Self::literal(pieces, language);
+        }
+        if pieces.iter().any(|piece| ABOUT_WORDS.contains(&&*piece.text)) {
+            return Self::literal(beginning(pieces), language);
+        }
+        let expanded: Vec<Piece> = pieces.iter().cloned().flat_map(expand).collect();
+        let asked = polite(&without(expanded, |kept| FILLERS.contains(&&*kept.text)));
+        // What comes after a colon or in another line is to be worked on, and every word of it counts.
+        if asked.iter().skip(1).any(|piece| piece.is_payload) {
+            return Self::literal(beginning(pieces), language);
+        }
+        let asked = rewrite(&asked, &RULES_AFTER, |_, opens| opens);
+        let asked = rewrite(&yes_or_no(asked), &RULES_SAME, |_, _| true);
         let mut signature = Self { language, marks: Vec::new(), carried: Vec::new() };
-        for piece in numbers::normalise(pieces) {
+        for piece in numbers::normalise(asked) {
             signature.take(piece);
         }
         signature.define();
         signature.sum();
         signature.pair();
+        signature
+    }
+
+    /// Each word as it is written.
+    fn literal(pieces: Vec<Piece>, language: Language) -> Self {
+        let mark = |Piece { text, class, is_capital, opens, .. }| {
+            let class = match class {
+                Class::Word => class::of_word(&text).unwrap_or(if is_capital { Class::Name } else { Class::Word }),
+                known => known,
+            };
+            Mark { key: text, class, opens }
+        };
+        let mut signature = Self { language, marks: pieces.into_iter().map(mark).collect(), carried: Vec::new() };
+        signature.define();
         signature
     }
 
@@ -89,46 +192,43 @@ impl Signature {
     }
 
     fn take(&mut self, piece: Piece) {
-        let Piece { text, class, is_capital, opens } = piece;
-        let is_english = self.language == Language::English;
-        let is_plain = class == Class::Word;
-        if is_plain && is_english {
-            if let Some((_, tense)) = TENSES.iter().find(|(word, _)| *word == text) {
-                return self.carried.push(Mark { key: (*tense).to_owned(), class: Class::Tense, opens: false });
-            }
-            if class::of_word(&text) == Some(Class::Modal) {
-                return self.carried.push(Mark { key: text, class: Class::Modal, opens: false });
-            }
-            if CARRIERS.contains(&&*text) {
-                return;
-            }
+        let Piece { text, class, is_capital, opens, .. } = piece;
+        if class != Class::Word {
+            // What is quoted and more than a word is marked, so that it is not taken for a word.
+            let is_text = class == Class::Quote && !text.chars().all(char::is_alphabetic);
+            let key = if is_text { format!("\"{text}\"") } else { text };
+            return self.marks.push(Mark { key, class, opens });
         }
-        let key: Cow<'_, str> = match class {
-            Class::Word if is_english => {
-                let word = synonyms::canonical(&text);
-                let one = if is_capital { word.to_owned() } else { synonyms::singular(word) };
-                synonyms::canonical(&one).to_owned().into()
-            }
-            // What is quoted is marked, so that it is not taken for a word.
-            Class::Quote if text.contains(' ') => format!("\"{text}\"").into(),
-            _ => text.into(),
-        };
-        let class = match class {
-            Class::Word => class::of_word(&key).unwrap_or(if is_capital { Class::Name } else { Class::Word }),
-            known => known,
-        };
-        self.marks.push(Mark { key: key.into_owned(), class, opens });
+        if is_capital && class::TWO_LIVES.contains(&&*text) {
+            return self.marks.push(Mark { key: format!("^{text}"), class: Class::Name, opens });
+        }
+        if let Some((_, carrier)) = CARRIERS.iter().find(|(word, _)| *word == text) {
+            let class = class::of_word(carrier).unwrap_or(Class::Word);
+            return self.carried.push(Mark { key: (*carrier).to_owned(), class, opens: false });
+        }
+        if class::of_word(&text) == Some(Class::Modal) {
+            return self.carried.push(Mark { key: text, class: Class::Modal, opens: false });
+        }
+        if ARTICLES.contains(&&*text) {
+            return;
+        }
+        let word = synonyms::canonical(&text);
+        let one = if is_capital { word.to_owned() } else { synonyms::singular(word) };
+        let key = synonyms::canonical(&one).to_owned();
+        let class = class::of_word(&key).unwrap_or(if is_capital { Class::Name } else { Class::Word });
+        self.marks.push(Mark { key, class, opens });
     }
 
     /// `What does it mean` asks for a definition.
     fn define(&mut self) {
-        let is =
-            |mark: Option<&Mark>, key: &str| mark.is_some_and(|mark| mark.key == key && mark.class != Class::Quote);
-        if self.marks.len() > 2 && is(self.marks.first(), "what") && is(self.marks.last(), "mean") {
+        let is = |at: usize, keys: &[&str]| {
+            self.marks.get(at).is_some_and(|mark| mark.class != Class::Quote && keys.contains(&&*mark.key))
+        };
+        let last = self.marks.len().saturating_sub(1);
+        if last > 2 && is(0, &["what"]) && is(1, &["does", "do"]) && is(last, &["mean"]) {
             self.marks.pop();
-            if let Some(first) = self.marks.first_mut() {
-                (first.key, first.class) = (super::phrases::DEFINE.to_owned(), Class::Asks);
-            }
+            let define = Mark { key: super::phrases::DEFINE.to_owned(), class: Class::Asks, opens: true };
+            self.marks.splice(..2, [define]);
         }
     }
 
@@ -183,47 +283,74 @@ fn expand(piece: Piece) -> Vec<Piece> {
     }
 }
 
-/// What holds for English: politeness goes, other words for the same become the same.
-fn english(pieces: Vec<Piece>) -> Vec<Piece> {
-    let is_filler = |piece: &Piece| piece.class == Class::Word && FILLERS.contains(&&*piece.text);
+/// A text about words without what is polite before it; only its first words are written out and compared by their sense.
+fn beginning(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut before: Option<String> = None;
+    let pieces: Vec<Piece> = pieces
+        .into_iter()
+        .enumerate()
+        .flat_map(|(at, piece)| if at < 2 { expand(piece) } else { vec![piece] })
+        .collect();
+    let pieces = without(pieces, |piece| {
+        let is_polite = before.as_deref().is_none_or(|word| BEFORE_FILLERS.contains(&word));
+        let goes = is_polite && FILLERS.contains(&&*piece.text);
+        before = Some(piece.text.clone());
+        goes
+    });
+    rewrite(&polite(&pieces), &RULES_SAME, |at, _| at == 0)
+}
+
+/// Leaves pieces out; what follows on one that opened a clause opens it.
+fn without(pieces: Vec<Piece>, mut goes: impl FnMut(&Piece) -> bool) -> Vec<Piece> {
     let mut kept: Vec<Piece> = Vec::with_capacity(pieces.len());
     let mut opens = false;
     for mut piece in pieces {
         opens |= piece.opens;
-        // An article is a part of some phrases, and goes later.
-        if is_filler(&piece) && !matches!(&*piece.text, "a" | "an") {
+        if piece.class == Class::Word && goes(&piece) {
             continue;
         }
         piece.opens = std::mem::take(&mut opens);
         kept.push(piece);
     }
-    let asked = rewrite(&kept, &RULES_BEFORE, true);
-    let asked = rewrite(&asked, &RULES_AFTER, false);
-    rewrite(&yes_or_no(asked), &RULES_SAME, false)
+    kept
 }
 
-/// Applies the rules from left to right. With `again`, what follows on something that went is looked at as a beginning.
-fn rewrite(pieces: &[Piece], rules: &Rules, again: bool) -> Vec<Piece> {
+/// Takes away what is polite at the beginning, as long as there is some: `Hi, can you tell me…`. Elsewhere it may be what is
+/// talked about.
+fn polite(pieces: &[Piece]) -> Vec<Piece> {
+    let mut rest = pieces;
+    let mut whether = false;
+    while let Some((length, _, asks)) = RULES_BEFORE.at(rest, 0, true) {
+        rest = rest.get(length..).unwrap_or_default();
+        // `tell me if it is` asks what `is it` asks.
+        whether = asks && rest.first().is_some_and(|next| next.is("if") || next.is("whether"));
+    }
+    let mut kept = rest.to_vec();
+    if let Some(first) = kept.first_mut() {
+        first.opens = true;
+        if whether {
+            (first.text, first.class) = (YES_OR_NO.to_owned(), Class::Asks);
+        }
+    }
+    kept
+}
+
+/// Applies rules from left to right, where `may` allows it by the place and by whether a clause begins there.
+fn rewrite(pieces: &[Piece], rules: &Rules, may: impl Fn(usize, bool) -> bool) -> Vec<Piece> {
     let mut out: Vec<Piece> = Vec::with_capacity(pieces.len());
-    let (mut at, mut opens) = (0, false);
+    let mut at = 0;
     while let Some(piece) = pieces.get(at) {
-        opens |= piece.opens;
-        let found = if piece.class == Class::Quote { None } else { rules.at(pieces, at, opens) };
-        let Some((length, words, asks)) = found else {
-            out.push(Piece { opens: std::mem::take(&mut opens), ..piece.clone() });
+        let is_quoted = piece.class == Class::Quote;
+        let found = if is_quoted || !may(at, piece.opens) { None } else { rules.at(pieces, at, piece.opens) };
+        let Some((length, words, _)) = found else {
+            out.push(piece.clone());
             at += 1;
             continue;
         };
         at += length;
-        for word in words {
-            out.push(Piece { opens: std::mem::take(&mut opens), ..Piece::new(word, Class::Word) });
-        }
-        // `tell me if it is` asks what `is it` asks.
-        if asks && pieces.get(at).is_some_and(|next| next.is("if") || next.is("whether")) {
-            out.push(Piece { opens: std::mem::take(&mut opens), ..Piece::new(YES_OR_NO, Class::Asks) });
-            at += 1;
-        }
-        opens &= again;
+        let word =
+            |(at, word): (usize, &&str)| Piece { opens: piece.opens && at == 0, ..Piece::new(word, Class::Word) };
+        out.extend(words.iter().enumerate().map(word));
     }
     out
 }
@@ -256,17 +383,17 @@ mod tests {
             ("Hi! Could you please tell me how I can boil an egg?", "<how-to> boil egg | "),
             ("How do I boil eggs", "<how-to> boil egg | "),
             ("what's the best way to boil an egg? Thanks!", "<how-to> boil egg | "),
-            ("What is the capital of France?", "what capital of france | "),
-            ("I'd like to know what the capital of France is.", "what capital of france | "),
-            ("Is milk safe?", "<yes-or-no> milk safe | "),
-            ("Can you tell me whether milk is safe", "<yes-or-no> milk safe | "),
-            ("Was it red? Will it be?", "<yes-or-no> it red <yes-or-no> it be | <past> <future>"),
+            ("What is the capital of France?", "what capital of france | is"),
+            ("I'd like to know what the capital of France is.", "what capital of france | is"),
+            ("Is milk safe?", "<yes-or-no> milk safe | is"),
+            ("Can you tell me whether milk is safe", "<yes-or-no> milk safe | is"),
+            ("Was it red? Will it be?", "<yes-or-no> it red <yes-or-no> it be | was will"),
             ("Can I freeze milk?", "<yes-or-no> i freeze milk | can"),
-            ("Don't you like 'the best way'?", "<yes-or-no> not you like the best way | "),
+            ("Don't you like 'the best way'?", "<yes-or-no> not you like the best way | do"),
             ("What does 'carpe diem' mean?", "<define> carpe diem | "),
-            ("How much is 20% of 50", "what 20 percent of 50 | "),
+            ("How much is 20% of 50", "what 20 percent of 50 | is"),
             ("difference between tea and coffee in France", "difference between coffee in france and tea | "),
-            ("what is the difference between tea and coffee", "what difference between coffee and tea | "),
+            ("what is the difference between tea and coffee", "what difference between coffee and tea | is"),
             ("Could you translate it", "translate it | "),
             ("Wie koche ich die Eier?", "wie koche ich die eier | "),
         ] {
