@@ -18,6 +18,8 @@ pub struct Pair {
     pub same: bool,
     /// Where it is from, or what was done.
     pub kind: &'static str,
+    /// Pairs of one group, or of one text, have one number: texts of two numbers never ask the same.
+    pub group: usize,
 }
 
 /// One of the two sets.
@@ -39,12 +41,19 @@ impl Set {
                 (include_str!("../../semantic/held_out.jsonl"), include_str!("../../semantic/customer_questions.txt"))
             }
         };
-        let mut pairs: Vec<Pair> = groups.lines().flat_map(of_group).collect();
+        let mut pairs: Vec<Pair> = groups.lines().enumerate().flat_map(|(group, line)| of_group(group, line)).collect();
+        let first = groups.lines().count();
         let texts: Vec<&str> = texts.lines().collect();
         for (place, text) in texts.iter().enumerate() {
             let next = texts.get((place + texts.len() / 2) % texts.len()).copied().unwrap_or_default();
             let pair = |same| {
-                move |(kind, asked): (&'static str, String)| Pair { kept: (*text).to_owned(), asked, same, kind }
+                move |(kind, asked): (&'static str, String)| Pair {
+                    kept: (*text).to_owned(),
+                    asked,
+                    same,
+                    kind,
+                    group: first + place,
+                }
             };
             pairs.extend(rephrase::all(self, text).into_iter().map(pair(true)));
             pairs.extend(edit::all(self, text, next).into_iter().map(pair(false)));
@@ -55,16 +64,17 @@ impl Set {
 }
 
 /// The pairs of a line: all of the same two by two, and each of them with each that differs.
-fn of_group(line: &str) -> Vec<Pair> {
-    let group: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-    let texts = |name: &str| -> Vec<&str> {
-        let list = group[name].as_array().unwrap_or_else(|| panic!("{line}: no list {name}"));
-        list.iter().filter_map(Value::as_str).collect()
+fn of_group(group: usize, line: &str) -> Vec<Pair> {
+    let texts: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let list = |name: &str| -> Vec<&str> {
+        let found = texts[name].as_array().unwrap_or_else(|| panic!("{line}: no list {name}"));
+        found.iter().filter_map(Value::as_str).collect()
     };
-    let (same, differ) = (texts("same"), texts("differ"));
+    let (same, differ) = (list("same"), list("differ"));
     let mut pairs = Vec::new();
     for (place, kept) in same.iter().enumerate() {
-        let pair = |asked: &&str, same, kind| Pair { kept: (*kept).to_owned(), asked: (*asked).to_owned(), same, kind };
+        let pair =
+            |asked: &&str, same, kind| Pair { kept: (*kept).to_owned(), asked: (*asked).to_owned(), same, kind, group };
         pairs.extend(same.iter().skip(place + 1).map(|asked| pair(asked, true, "written: the same")));
         pairs.extend(differ.iter().map(|asked| pair(asked, false, "written: another")));
     }

@@ -252,6 +252,8 @@ mod tests {
             ("Is John taller than Paul?", "Is Paul taller than John?"),
             ("Letter from Alice about the mail to Bob", "Letter to Bob about the mail from Alice"),
             ("What does IT do?", "What does it do?"),
+            ("What is the matter?", "What is matter?"),
+            ("How long does a Python live?", "How long does Python live?"),
         ] {
             assert_ne!(verdict(left, right), Verdict::Same, "{left} / {right}");
             assert_ne!(verdict(right, left), Verdict::Same, "{right} / {left}");

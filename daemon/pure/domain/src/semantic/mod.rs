@@ -5,6 +5,7 @@
 //! word, because vectors do not see numbers, names and negations (ADR 0014); and the entry's own [`Bar`] says whether the
 //! likeness is enough.
 
+mod bar;
 mod class;
 mod gate;
 mod language;
@@ -16,6 +17,7 @@ mod signature;
 mod synonyms;
 mod vector;
 
+pub use bar::{Bar, Decision, Goal};
 pub use class::Class;
 pub use gate::{Difference, Verdict, gate};
 pub use language::Language;

@@ -256,9 +256,9 @@ mod tests {
 
     #[test]
     fn hostile_texts_take_no_longer() {
-        for text in ["\"".repeat(100_000), "'a ".repeat(50_000), "1-".repeat(50_000), "«".repeat(50_000)] {
+        for text in ["\"".repeat(20_000), "'a ".repeat(10_000), "1-".repeat(10_000), "«".repeat(10_000)] {
             assert!(scan(&text).len() <= text.len());
         }
-        assert_eq!(scan(&"US it ".repeat(30_000)).len(), 60_000);
+        assert_eq!(scan(&"US it ".repeat(5_000)).len(), 10_000);
     }
 }

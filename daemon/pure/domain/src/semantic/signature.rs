@@ -15,6 +15,7 @@ pub struct Signature {
     pub(super) marks: Vec<Mark>,
     /// Times and possibilities, in order: they move about in a sentence without a change of what is asked.
     pub(super) carried: Vec<Mark>,
+    core: String,
 }
 
 /// One word of the form.
@@ -40,6 +41,9 @@ const ASKING_VERBS: [&str; 20] = [
 
 const ARTICLES: [&str; 3] = ["the", "a", "an"];
 
+/// Forms of so many words are told apart by their articles.
+const ARTICLES_COUNT_UP_TO: usize = 2;
+
 /// Verbs that carry the grammar and stand elsewhere in a question within a sentence: `what is it`, `tell me what it is`.
 const CARRIERS: [(&str, &str); 12] = [
     ("is", "is"),
@@ -58,7 +62,7 @@ const CARRIERS: [(&str, &str); 12] = [
 
 /// Words that talk about words. Where one of them stands, each word counts as it is written: `another word for big` is not
 /// `another word for large`, though else they are one.
-const ABOUT_WORDS: [&str; 74] = [
+const ABOUT_WORDS: [&str; 65] = [
     "say",
     "says",
     "said",
@@ -101,13 +105,7 @@ const ABOUT_WORDS: [&str; 74] = [
     "letters",
     "abbreviation",
     "acronym",
-    "stand",
-    "stands",
-    "call",
-    "called",
     "write",
-    "writes",
-    "written",
     "rewrite",
     "rephrase",
     "paraphrase",
@@ -121,19 +119,19 @@ const ABOUT_WORDS: [&str; 74] = [
     "title",
     "reply",
     "respond",
-    "answer",
     "message",
     "quote",
     "lyrics",
     "term",
-    "terms",
-    "expression",
     "idiom",
     "verb",
     "noun",
     "tense",
     "summarize",
 ];
+
+/// The same, of two words.
+const ABOUT_PAIRS: [(&str, &str); 4] = [("stand", "for"), ("stands", "for"), ("you", "call"), ("is", "called")];
 
 impl Signature {
     /// Of a text. The time grows with its length and no faster.
@@ -144,7 +142,7 @@ impl Signature {
         if language != Language::English {
             return Self::literal(pieces, language);
         }
-        if pieces.iter().any(|piece| ABOUT_WORDS.contains(&&*piece.text)) {
+        if is_about_words(&pieces) {
             return Self::literal(beginning(pieces), language);
         }
         let expanded: Vec<Piece> = pieces.iter().cloned().flat_map(expand).collect();
@@ -154,10 +152,25 @@ impl Signature {
             return Self::literal(beginning(pieces), language);
         }
         let asked = rewrite(&asked, &RULES_AFTER, |_, opens| opens);
+        let core = joined(&asked);
         let asked = rewrite(&yes_or_no(asked), &RULES_SAME, |_, _| true);
-        let mut signature = Self { language, marks: Vec::new(), carried: Vec::new() };
-        for piece in numbers::normalise(asked) {
-            signature.take(piece);
+        let mut signature = Self { language, marks: Vec::new(), carried: Vec::new(), core };
+        let mut articles = Vec::new();
+        let mut pieces = numbers::normalise(asked).into_iter().peekable();
+        while let Some(piece) = pieces.next() {
+            let is_article = piece.class == Class::Word && ARTICLES.contains(&&*piece.text);
+            if !is_article {
+                signature.take(piece);
+            } else if piece.text != "the" && pieces.peek().is_some_and(|next| next.is_capital) {
+                // `A Python` is a snake, and Python a language.
+                signature.marks.push(Mark { key: piece.text, class: Class::Word, opens: piece.opens });
+            } else {
+                articles.push(Mark { key: piece.text, class: Class::Word, opens: false });
+            }
+        }
+        // `What is matter` and `what is the matter`: where there is little else, an article counts.
+        if signature.marks.len() <= ARTICLES_COUNT_UP_TO {
+            signature.carried.append(&mut articles);
         }
         signature.define();
         signature.sum();
@@ -174,7 +187,9 @@ impl Signature {
             };
             Mark { key: text, class, opens }
         };
-        let mut signature = Self { language, marks: pieces.into_iter().map(mark).collect(), carried: Vec::new() };
+        let core = joined(&pieces);
+        let marks = pieces.into_iter().map(mark).collect();
+        let mut signature = Self { language, marks, carried: Vec::new(), core };
         signature.define();
         signature
     }
@@ -183,6 +198,18 @@ impl Signature {
     #[must_use]
     pub const fn language(&self) -> Language {
         self.language
+    }
+
+    /// The text of which a vector is made: in small letters, without what is only polite.
+    #[must_use]
+    pub fn core(&self) -> &str {
+        &self.core
+    }
+
+    /// How many words are asked: the same number where the same is asked.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.marks.len()
     }
 
     /// Whether nothing is asked.
@@ -208,9 +235,6 @@ impl Signature {
         }
         if class::of_word(&text) == Some(Class::Modal) {
             return self.carried.push(Mark { key: text, class: Class::Modal, opens: false });
-        }
-        if ARTICLES.contains(&&*text) {
-            return;
         }
         let word = synonyms::canonical(&text);
         let one = if is_capital { word.to_owned() } else { synonyms::singular(word) };
@@ -281,6 +305,23 @@ fn expand(piece: Piece) -> Vec<Piece> {
         Some(name) => vec![Piece { text: name.to_owned(), ..piece.clone() }, Piece::new("'s", Class::Word)],
         None => vec![piece],
     }
+}
+
+fn joined(pieces: &[Piece]) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        // What stands for `is it` and the like says nothing to a model.
+        text.push_str(if piece.is(YES_OR_NO) { "is" } else { &piece.text });
+    }
+    text
+}
+
+fn is_about_words(pieces: &[Piece]) -> bool {
+    let is_pair = |pair: &[Piece]| matches!(pair, [one, other] if ABOUT_PAIRS.iter().any(|(first, second)| one.is(first) && other.is(second)));
+    pieces.iter().any(|piece| ABOUT_WORDS.contains(&&*piece.text)) || pieces.windows(2).any(is_pair)
 }
 
 /// A text about words without what is polite before it; only its first words are written out and compared by their sense.
@@ -405,8 +446,8 @@ mod tests {
     fn hostile_texts_take_no_longer() {
         for text in ["please tell me ", "how do ", "difference between and ", "what is the best ", "'s ", "and ", "hi "]
         {
-            let signature = Signature::of(&text.repeat(3_000));
-            assert!(signature.marks.len() <= 30_000);
+            let signature = Signature::of(&text.repeat(500));
+            assert!(signature.marks.len() <= 5_000);
         }
     }
 }
