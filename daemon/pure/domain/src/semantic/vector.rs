@@ -1,7 +1,7 @@
 //! Vectors of half precision (IEEE 754 binary16), and the one that is nearest.
 //!
-//! A vector of 256 numbers takes 512 bytes. They are read as `f32` by shifting bits and one multiplication, which compilers
-//! make wide instructions of on every processor, and added up as `f32`.
+//! A vector of 256 numbers takes 512 bytes. They are read as `f32` by moving bits, which compilers make wide instructions of
+//! on every processor, and added up as `f32`.
 
 /// A vector of length 1, so that the likeness of two (their cosine) is the sum of their products.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Vector {
     }
 
     fn dot(&self, other: &Self) -> f32 {
-        dot(&self.numbers(), &other.0)
+        dot(&ready(&self.numbers()), &other.0)
     }
 
     /// Its numbers.
@@ -125,7 +125,7 @@ impl Shelf {
         if asked.dimensions() != self.dimensions || count == 0 {
             return found;
         }
-        let wide = asked.numbers();
+        let wide = ready(&asked.numbers());
         let mut bar = at_least;
         for (place, vector) in self.numbers.chunks_exact(self.dimensions).enumerate() {
             let likeness = dot(&wide, vector);
@@ -146,29 +146,39 @@ impl Shelf {
 /// Sums that are kept beside each other, so that several are added at once.
 const LANES: usize = 16;
 
+/// Numbers of a vector, multiplied by [`SHIFT`], so that those of the other need not be.
+fn ready(numbers: &[f32]) -> Vec<f32> {
+    numbers.iter().map(|number| number * SHIFT).collect()
+}
+
+/// The sum of the products with a vector that is [`ready`].
 fn dot(wide: &[f32], bits: &[u16]) -> f32 {
     let (wide, wide_rest) = wide.as_chunks::<LANES>();
     let (narrow, narrow_rest) = bits.as_chunks::<LANES>();
     let mut sums = [0.0_f32; LANES];
     for (wide, narrow) in wide.iter().zip(narrow) {
         for ((sum, wide), bits) in sums.iter_mut().zip(wide).zip(narrow) {
-            *sum += wide * single(*bits);
+            *sum += wide * shifted(*bits);
         }
     }
-    let rest: f32 = wide_rest.iter().zip(narrow_rest).map(|(wide, bits)| wide * single(*bits)).sum();
+    let rest: f32 = wide_rest.iter().zip(narrow_rest).map(|(wide, bits)| wide * shifted(*bits)).sum();
     sums.iter().sum::<f32>() + rest
 }
 
 /// The number of half precision as `f32`, exactly; infinities and what is no number are not wanted here.
-///
-/// The exponents of both differ by 112: the bits are shifted into place and the difference is multiplied away, which also
-/// is right for the smallest numbers, that have no leading one.
 #[must_use]
 pub const fn single(bits: u16) -> f32 {
-    const DIFFERENCE: f32 = f32::from_bits((127 + 112) << 23);
-    let sign = (bits as u32 & 0x8000) << 16;
-    let magnitude = f32::from_bits((bits as u32 & 0x7fff) << 13) * DIFFERENCE;
-    f32::from_bits(magnitude.to_bits() | sign)
+    shifted(bits) * SHIFT
+}
+
+/// The exponents of both kinds differ by 112.
+const SHIFT: f32 = f32::from_bits((127 + 112) << 23);
+
+/// The bits moved to where `f32` has them: the number divided by [`SHIFT`], also for the smallest ones, that have no leading
+/// one. The sign comes along because the move to the right copies it.
+const fn shifted(bits: u16) -> f32 {
+    let moved = ((bits as u32) << 16).cast_signed() >> 3;
+    f32::from_bits(moved.cast_unsigned() & 0x8fff_e000)
 }
 
 /// The nearest number of half precision, the even one of two that are as near. What is too large becomes infinite.
