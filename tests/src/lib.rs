@@ -10,6 +10,7 @@ mod message;
 pub mod nvml;
 pub mod programs;
 pub mod replay;
+pub mod semantic;
 mod setup;
 pub mod sockets;
 pub mod stored;

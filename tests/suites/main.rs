@@ -33,6 +33,7 @@ mod reload;
 mod replay;
 mod sdk;
 mod secrets;
+mod semantic;
 mod shared;
 mod simulation;
 mod stored;
