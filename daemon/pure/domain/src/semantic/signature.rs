@@ -185,10 +185,7 @@ impl Signature {
     /// Each word as it is written.
     fn literal(pieces: Vec<Piece>, language: Language) -> Self {
         let mark = |Piece { text, class, is_capital, opens, .. }| {
-            let class = match class {
-                Class::Word => class::of_word(&text).unwrap_or(if is_capital { Class::Name } else { Class::Word }),
-                known => known,
-            };
+            let class = if class == Class::Word { class_of(&text, is_capital) } else { class };
             Mark { key: text, class, opens }
         };
         let core = joined(&pieces);
@@ -246,7 +243,7 @@ impl Signature {
         if key != text {
             self.changed.push(text);
         }
-        let class = class::of_word(&key).unwrap_or(if is_capital { Class::Name } else { Class::Word });
+        let class = class_of(&key, is_capital);
         self.marks.push(Mark { key, class, opens });
     }
 
@@ -312,6 +309,10 @@ fn expand(piece: Piece) -> Vec<Piece> {
         Some(name) => vec![Piece { text: name.to_owned(), ..piece.clone() }, Piece::new("'s", Class::Word)],
         None => vec![piece],
     }
+}
+
+fn class_of(word: &str, is_capital: bool) -> Class {
+    class::of_word(word).unwrap_or(if is_capital { Class::Name } else { Class::Word })
 }
 
 fn joined(pieces: &[Piece]) -> String {
