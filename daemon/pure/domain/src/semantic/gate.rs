@@ -258,6 +258,8 @@ mod tests {
             ("What does IT do?", "What does it do?"),
             ("What is the matter?", "What is matter?"),
             ("What is security?", "What are securities?"),
+            ("Can you tell whether an egg is fresh?", "Is an egg fresh?"),
+            ("Who has a few friends?", "Who has few friends?"),
             ("Well pumps: how deep?", "Pumps: how deep?"),
             ("Hello Kitty toys for a child", "Kitty toys for a child"),
             ("Shall I sell my car?", "Will I sell my car?"),

@@ -90,7 +90,7 @@ const FINDS: [&str; 12] =
     ["find", "get", "buy", "download", "see", "watch", "apply", "register", "park", "eat", "order", "learn"];
 
 /// What comes before a question and says nothing. Tried again after each that was found: `Hi, can you tell me…`.
-const BEFORE: [&str; 34] = [
+const BEFORE: [&str; 35] = [
     "^please|kindly|pls|plz =>",
     "^hi|hello|hey|greetings there|all|everyone|everybody? / =>",
     "^good morning|afternoon|evening|day / =>",
@@ -98,7 +98,8 @@ const BEFORE: [&str; 34] = [
     "^ok|okay|so|well|um|uh|hmm|yo / =>",
     "^excuse me / =>",
     "^sorry but? to? bother? you? / =>",
-    "^can|could|would|will you|u maybe|possibly? tell|explain|show|teach|describe|clarify to? me|us? & =>",
+    "^can|could|would|will you|u maybe|possibly? tell|show|teach me|us & =>",
+    "^can|could|would|will you|u maybe|possibly? explain|describe|clarify to? me|us? & =>",
     "^can|could|may|might i|we ask|know & =>",
     "^can|could|would|will you|u help me|us? to? understand|see|know|learn|find|figure out? & =>",
     "^would you mind telling|explaining|showing to? me|us? & =>",

@@ -162,8 +162,7 @@ impl Signature {
             let is_article = piece.class == Class::Word && ARTICLES.contains(&&*piece.text);
             if !is_article {
                 signature.take(piece);
-            } else if piece.text != "the" && pieces.peek().is_some_and(|next| next.is_capital && !next.is_acronym) {
-                // `A Python` is a snake, and Python a language.
+            } else if piece.text != "the" && pieces.peek().is_some_and(tells_with_article) {
                 signature.marks.push(Mark { key: piece.text, class: Class::Word, opens: piece.opens });
             } else {
                 articles.push(Mark { key: piece.text, class: Class::Word, opens: false });
@@ -348,6 +347,11 @@ fn beginning(pieces: Vec<Piece>) -> Vec<Piece> {
         goes
     });
     rewrite(&polite(&pieces), &RULES_SAME, |at, _| at == 0)
+}
+
+/// `A Python` is a snake, and Python a language; `a few` are some, and few are not many.
+fn tells_with_article(next: &Piece) -> bool {
+    (next.is_capital && !next.is_acronym) || matches!(&*next.text, "few" | "little")
 }
 
 /// Leaves pieces out; what follows on one that opened a clause opens it.
