@@ -5,7 +5,7 @@
 //!
 //! *The estimate.* That an answer is right at likeness `s` has the probability `p(s, t) = (1 − λ) / (1 + exp(−γ (s − t)))`: a
 //! logistic curve around a threshold `t`, below a ceiling that no likeness passes. `t` is unknown; a table holds how
-//! probable each of some thresholds is (Bayes' rule, with [`Prior`] before anything was seen), and what is used is the mean
+//! probable each of some thresholds is (Bayes' rule, from a normal distribution before anything was seen), and what is used is the mean
 //! over them.
 //!
 //! *The bound.* An answer is given only where that mean leaves at most `δ` for being wrong. vCache gives some answers below

@@ -220,7 +220,7 @@ fn in_words(pieces: &[Piece]) -> Option<(u64, usize)> {
             }
             100 | 1_000 | 1_000_000 | 1_000_000_000 => break,
             // `twenty three` and `hundred and three` go on; `two three` does not.
-            _ if length == 0 || last >= 100 || (last >= 20 && last < 100 && value < 10 && value > 0) => group += value,
+            _ if length == 0 || last >= 100 || (last >= 20 && (1..10).contains(&value)) => group += value,
             _ => break,
         }
         (last, length) = (value, at + 1);

@@ -2,7 +2,7 @@
 //!
 //! A rule is `pattern => words`. In a pattern, `a|b` is one of these, a `?` at the end of a word means that it may be
 //! missing, `^` at the beginning means that only the beginning of a clause is meant, `$` the end of the text; `&` at the end
-//! means that a word of [`ASKS`] follows, `!` one of [`WISHES`], `%` one of [`FINDS`], `~` none of [`SELF`]; which is not a part of it.
+//! means that a word of [`ASKS`] follows, `/` one of [`BEGINS`] or a clause, `!` one of [`WISHES`], `%` one of [`FINDS`], `~` none of [`SELF`]; which is not a part of it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -19,6 +19,12 @@ pub(super) const DEFINE: &str = "<define>";
 
 /// Words with which a question within a sentence begins.
 const ASKS: [&str; 11] = ["what", "who", "whom", "whose", "when", "where", "why", "which", "how", "if", "whether"];
+
+/// Words with which what is asked may begin after a greeting without a comma: `Hello Kitty` is no greeting.
+const BEGINS: [&str; 26] = [
+    "what", "who", "whose", "when", "where", "why", "which", "how", "is", "are", "do", "does", "did", "can", "could",
+    "would", "will", "should", "may", "was", "were", "i", "tell", "explain", "please", "if",
+];
 
 /// Verbs of which nobody asks whether somebody can: `can you translate…` is a wish.
 const WISHES: [&str; 25] = [
@@ -84,15 +90,16 @@ const FINDS: [&str; 12] =
     ["find", "get", "buy", "download", "see", "watch", "apply", "register", "park", "eat", "order", "learn"];
 
 /// What comes before a question and says nothing. Tried again after each that was found: `Hi, can you tell me…`.
-const BEFORE: [&str; 34] = [
+const BEFORE: [&str; 35] = [
     "^please|kindly|pls|plz =>",
-    "^hi|hello|hey|greetings there|all|everyone|everybody? =>",
-    "^good morning|afternoon|evening|day =>",
-    "^dear assistant|ai|chatbot|friend =>",
-    "^ok|okay|so|well|um|uh|hmm|yo =>",
-    "^excuse me =>",
-    "^sorry but? to? bother? you? =>",
-    "^can|could|would|will you|u maybe|possibly? tell|explain|show|teach|describe|clarify to? me|us? & =>",
+    "^hi|hello|hey|greetings there|all|everyone|everybody? / =>",
+    "^good morning|afternoon|evening|day / =>",
+    "^dear assistant|ai|chatbot|friend / =>",
+    "^ok|okay|so|well|um|uh|hmm|yo / =>",
+    "^excuse me / =>",
+    "^sorry but? to? bother? you? / =>",
+    "^can|could|would|will you|u maybe|possibly? tell|show|teach me|us & =>",
+    "^can|could|would|will you|u maybe|possibly? explain|describe|clarify to? me|us? & =>",
     "^can|could|may|might i|we ask|know & =>",
     "^can|could|would|will you|u help me|us? to? understand|see|know|learn|find|figure out? & =>",
     "^would you mind telling|explaining|showing to? me|us? & =>",
@@ -111,14 +118,14 @@ const BEFORE: [&str; 34] = [
     "^let me|us know & =>",
     "^help me|us to? understand|see|learn & =>",
     "^just? wondering|curious & =>",
-    "^a? quick|short|simple question =>",
+    "^a? quick|short|simple question / =>",
     "^i|we have|got a quick|short|simple? question about|for? you? =>",
     "^my|the question is & =>",
     "^can|could|would|will you|u maybe|possibly? ! =>",
     "^i|we want|need you to ! =>",
     "^i|we would like|love? you to ! =>",
     "^question & =>",
-    "^i need your? help =>",
+    "^i need your? help / =>",
 ];
 
 /// What comes after a question and says nothing.
@@ -223,11 +230,14 @@ const SAME: [&str; 82] = [
 enum Follows {
     Anything,
     One(&'static [&'static str]),
+    /// One of these, or a clause that begins.
+    Clause(&'static [&'static str]),
     Other(&'static [&'static str]),
 }
 
 /// The signs for it at the end of a pattern.
-const FOLLOWS: [(char, Follows); 4] = [
+const FOLLOWS: [(char, Follows); 5] = [
+    ('/', Follows::Clause(&BEGINS)),
     ('&', Follows::One(&ASKS)),
     ('!', Follows::One(&WISHES)),
     ('%', Follows::One(&FINDS)),
@@ -239,6 +249,7 @@ impl Follows {
         match self {
             Self::Anything => true,
             Self::One(words) => next.is_some_and(|next| words.contains(&&*next.text)),
+            Self::Clause(words) => next.is_none_or(|next| next.opens || words.contains(&&*next.text)),
             Self::Other(words) => next.is_some_and(|next| !words.contains(&&*next.text)),
         }
     }
@@ -361,7 +372,7 @@ mod tests {
             let words: Vec<&str> = rule.words.iter().filter_map(|(words, _)| words.first().copied()).collect();
             let rest = match rule.follows {
                 Follows::Anything => "",
-                Follows::One(words) => words[0],
+                Follows::One(words) | Follows::Clause(words) => words[0],
                 Follows::Other(_) => "boil",
             };
             let pieces = scan(&format!("{} {rest}", words.join(" ")));

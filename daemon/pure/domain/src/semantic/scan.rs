@@ -12,6 +12,8 @@ pub(super) struct Piece {
     pub(super) class: Class,
     /// It begins with a capital, and not because a sentence begins with it.
     pub(super) is_capital: bool,
+    /// It is written in capitals only: `PDF`.
+    pub(super) is_acronym: bool,
     /// A comma, the end of a sentence or the beginning of the text stands before it.
     pub(super) opens: bool,
     /// A colon or the end of a line stands before it: what follows may be a text that is to be worked on.
@@ -20,7 +22,7 @@ pub(super) struct Piece {
 
 impl Piece {
     pub(super) fn new(text: &str, class: Class) -> Self {
-        Self { text: text.to_owned(), class, is_capital: false, opens: false, is_payload: false }
+        Self { text: text.to_owned(), class, is_capital: false, is_acronym: false, opens: false, is_payload: false }
     }
 
     pub(super) fn is(&self, text: &str) -> bool {
@@ -33,6 +35,9 @@ const QUOTES: [(char, char); 6] = [('"', '"'), ('“', '”'), ('„', '“'), (
 
 /// Marks that part sentences and clauses.
 const BREAKS: [char; 16] = [',', ';', ':', '.', '!', '?', '(', ')', '…', '¿', '¡', '。', '、', '？', '！', '，'];
+
+/// Small words that are names where they are written in capitals.
+const SMALL_WORDS: [&str; 13] = ["us", "it", "am", "who", "may", "can", "will", "no", "or", "so", "in", "is", "as"];
 
 /// Marks of quotations.
 const MARKS: [char; 9] = ['\'', '’', '‘', '"', '“', '”', '„', '«', '»'];
@@ -96,7 +101,8 @@ impl Scan {
 
     fn push(&mut self, text: String, class: Class, is_capital: bool) {
         let is_capital = is_capital && !self.sentence;
-        self.pieces.push(Piece { text, class, is_capital, opens: self.opens, is_payload: self.payload });
+        let (opens, is_payload) = (self.opens, self.payload);
+        self.pieces.push(Piece { text, class, is_capital, is_acronym: false, opens, is_payload });
         (self.opens, self.sentence, self.payload) = (false, false, false);
     }
 
@@ -171,14 +177,15 @@ impl Scan {
         }
         // `US` is no pronoun and `IT` no thing.
         let is_acronym = (2..=5).contains(&word.len()) && word.iter().all(|letter| letter.is_uppercase());
-        if is_acronym
-            && ["us", "it", "am", "who", "may", "can", "will", "no", "or", "so", "in", "is", "as"].contains(&&*text)
-            && !self.shouts
-        {
+        let is_acronym = is_acronym && !self.shouts;
+        if is_acronym && SMALL_WORDS.contains(&&*text) {
             text.insert(0, '^');
         }
         let class = if text.contains(|letter: char| letter.is_ascii_digit()) { Class::Number } else { Class::Word };
         self.push(text, class, is_capital);
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.is_acronym = is_acronym;
+        }
     }
 
     /// Whether the mark here joins what stands before and after it.

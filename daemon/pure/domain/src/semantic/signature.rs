@@ -16,6 +16,8 @@ pub struct Signature {
     /// Times and possibilities, in order: they move about in a sentence without a change of what is asked.
     pub(super) carried: Vec<Mark>,
     core: String,
+    /// Words that are in the form by another one, as they were.
+    changed: Vec<String>,
 }
 
 /// One word of the form.
@@ -41,11 +43,11 @@ const ASKING_VERBS: [&str; 20] = [
 
 const ARTICLES: [&str; 3] = ["the", "a", "an"];
 
-/// Forms of so many words are told apart by their articles.
-const ARTICLES_COUNT_UP_TO: usize = 2;
+/// Forms of so few words are told apart by articles and by the words themselves.
+const SHORT_MARKS_MAX: usize = 2;
 
 /// Verbs that carry the grammar and stand elsewhere in a question within a sentence: `what is it`, `tell me what it is`.
-const CARRIERS: [(&str, &str); 12] = [
+const CARRIERS: [(&str, &str); 11] = [
     ("is", "is"),
     ("are", "is"),
     ("am", "is"),
@@ -56,8 +58,7 @@ const CARRIERS: [(&str, &str); 12] = [
     ("did", "did"),
     ("had", "had"),
     ("will", "will"),
-    ("shall", "will"),
-    ("has", "have"),
+    ("shall", "shall"),
 ];
 
 /// Words that talk about words. Where one of them stands, each word counts as it is written: `another word for big` is not
@@ -154,23 +155,25 @@ impl Signature {
         let asked = rewrite(&asked, &RULES_AFTER, |_, opens| opens);
         let core = joined(&asked);
         let asked = rewrite(&yes_or_no(asked), &RULES_SAME, |_, _| true);
-        let mut signature = Self { language, marks: Vec::new(), carried: Vec::new(), core };
+        let mut signature = Self { language, marks: Vec::new(), carried: Vec::new(), core, changed: Vec::new() };
         let mut articles = Vec::new();
         let mut pieces = numbers::normalise(asked).into_iter().peekable();
         while let Some(piece) = pieces.next() {
             let is_article = piece.class == Class::Word && ARTICLES.contains(&&*piece.text);
             if !is_article {
                 signature.take(piece);
-            } else if piece.text != "the" && pieces.peek().is_some_and(|next| next.is_capital) {
-                // `A Python` is a snake, and Python a language.
+            } else if piece.text != "the" && pieces.peek().is_some_and(tells_with_article) {
                 signature.marks.push(Mark { key: piece.text, class: Class::Word, opens: piece.opens });
             } else {
                 articles.push(Mark { key: piece.text, class: Class::Word, opens: false });
             }
         }
-        // `What is matter` and `what is the matter`: where there is little else, an article counts.
-        if signature.marks.len() <= ARTICLES_COUNT_UP_TO {
-            signature.carried.append(&mut articles);
+        // `What is matter`, `what is the matter`; `what is security`, `what are securities`: where there is little else, an
+        // article and another form count.
+        let changed = std::mem::take(&mut signature.changed);
+        if signature.marks.len() <= SHORT_MARKS_MAX {
+            let word = |key| Mark { key, class: Class::Word, opens: false };
+            signature.carried.extend(articles.into_iter().chain(changed.into_iter().map(word)));
         }
         signature.define();
         signature.sum();
@@ -181,15 +184,12 @@ impl Signature {
     /// Each word as it is written.
     fn literal(pieces: Vec<Piece>, language: Language) -> Self {
         let mark = |Piece { text, class, is_capital, opens, .. }| {
-            let class = match class {
-                Class::Word => class::of_word(&text).unwrap_or(if is_capital { Class::Name } else { Class::Word }),
-                known => known,
-            };
+            let class = if class == Class::Word { class_of(&text, is_capital) } else { class };
             Mark { key: text, class, opens }
         };
         let core = joined(&pieces);
         let marks = pieces.into_iter().map(mark).collect();
-        let mut signature = Self { language, marks, carried: Vec::new(), core };
+        let mut signature = Self { language, marks, carried: Vec::new(), core, changed: Vec::new() };
         signature.define();
         signature
     }
@@ -227,7 +227,7 @@ impl Signature {
             return self.marks.push(Mark { key, class, opens });
         }
         if is_capital && class::TWO_LIVES.contains(&&*text) {
-            return self.marks.push(Mark { key: format!("^{text}"), class: Class::Name, opens });
+            return self.marks.push(Mark { key: format!("^{text}"), class: Class::Word, opens });
         }
         if let Some((_, carrier)) = CARRIERS.iter().find(|(word, _)| *word == text) {
             let class = class::of_word(carrier).unwrap_or(Class::Word);
@@ -239,7 +239,10 @@ impl Signature {
         let word = synonyms::canonical(&text);
         let one = if is_capital { word.to_owned() } else { synonyms::singular(word) };
         let key = synonyms::canonical(&one).to_owned();
-        let class = class::of_word(&key).unwrap_or(if is_capital { Class::Name } else { Class::Word });
+        if key != text {
+            self.changed.push(text);
+        }
+        let class = class_of(&key, is_capital);
         self.marks.push(Mark { key, class, opens });
     }
 
@@ -307,6 +310,10 @@ fn expand(piece: Piece) -> Vec<Piece> {
     }
 }
 
+fn class_of(word: &str, is_capital: bool) -> Class {
+    class::of_word(word).unwrap_or(if is_capital { Class::Name } else { Class::Word })
+}
+
 fn joined(pieces: &[Piece]) -> String {
     let mut text = String::new();
     for piece in pieces {
@@ -321,7 +328,8 @@ fn joined(pieces: &[Piece]) -> String {
 
 fn is_about_words(pieces: &[Piece]) -> bool {
     let is_pair = |pair: &[Piece]| matches!(pair, [one, other] if ABOUT_PAIRS.iter().any(|(first, second)| one.is(first) && other.is(second)));
-    pieces.iter().any(|piece| ABOUT_WORDS.contains(&&*piece.text)) || pieces.windows(2).any(is_pair)
+    pieces.iter().any(|piece| !piece.is_capital && ABOUT_WORDS.contains(&&*piece.text))
+        || pieces.windows(2).any(is_pair)
 }
 
 /// A text about words without what is polite before it; only its first words are written out and compared by their sense.
@@ -339,6 +347,11 @@ fn beginning(pieces: Vec<Piece>) -> Vec<Piece> {
         goes
     });
     rewrite(&polite(&pieces), &RULES_SAME, |at, _| at == 0)
+}
+
+/// `A Python` is a snake, and Python a language; `a few` are some, and few are not many.
+fn tells_with_article(next: &Piece) -> bool {
+    (next.is_capital && !next.is_acronym) || matches!(&*next.text, "few" | "little")
 }
 
 /// Leaves pieces out; what follows on one that opened a clause opens it.
@@ -402,6 +415,10 @@ fn yes_or_no(pieces: Vec<Piece>) -> Vec<Piece> {
     for mut piece in pieces {
         if piece.opens && piece.class == Class::Word && ASKING_VERBS.contains(&&*piece.text) {
             out.push(Piece { opens: std::mem::take(&mut piece.opens), ..Piece::new(YES_OR_NO, Class::Asks) });
+            // It says no more than that: `does it rain`, `tell me if it rains`.
+            if piece.is("do") || piece.is("does") {
+                continue;
+            }
         }
         out.push(piece);
     }
@@ -430,7 +447,7 @@ mod tests {
             ("Can you tell me whether milk is safe", "<yes-or-no> milk safe | is"),
             ("Was it red? Will it be?", "<yes-or-no> it red <yes-or-no> it be | was will"),
             ("Can I freeze milk?", "<yes-or-no> i freeze milk | can"),
-            ("Don't you like 'the best way'?", "<yes-or-no> not you like the best way | do"),
+            ("Don't you like 'the best way'?", "<yes-or-no> not you like the best way | "),
             ("What does 'carpe diem' mean?", "<define> carpe diem | "),
             ("How much is 20% of 50", "what 20 percent of 50 | is"),
             ("difference between tea and coffee in France", "difference between coffee in france and tea | "),

@@ -240,7 +240,7 @@ pub(super) fn expanded(word: &str) -> Option<&'static str> {
 }
 
 /// Words whose plural is another thing, or that only look like a plural.
-const NO_PLURALS: [&str; 59] = [
+const NO_PLURALS: [&str; 71] = [
     "news",
     "goods",
     "customs",
@@ -299,7 +299,19 @@ const NO_PLURALS: [&str; 59] = [
     "grounds",
     "stakes",
     "lines",
-    "does",
+    "scales",
+    "dates",
+    "rights",
+    "terms",
+    "interests",
+    "securities",
+    "humanities",
+    "communications",
+    "relations",
+    "memories",
+    "characters",
+    "commons",
+    "thanks",
 ];
 
 /// The word without the ending of a plural or of the third person, the same for both numbers of most words.

@@ -185,7 +185,6 @@ const fn shifted(bits: u16) -> f32 {
 #[must_use]
 fn half(number: f32) -> u16 {
     let bits = number.to_bits();
-    #[expect(clippy::cast_possible_truncation, reason = "only the sign's bit is left")]
     let sign = (bits >> 16) as u16 & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
     // The smallest number with a leading one is 2⁻¹⁴.
