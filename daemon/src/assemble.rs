@@ -146,7 +146,7 @@ async fn start_tasks(
         let (live, clients, metrics) = exporters.clone();
         exporters::keep(live, clients, metrics)
     });
-    let refresh = Refresh::new(parts.live.clone(), clients, parts.metrics.clone(), configs);
+    let refresh = Refresh::new(parts.live.clone(), clients, parts.metrics.clone(), configs, parts.nodes.lists());
     // Wishes for a reload may be lost when many wait: one reload serves them all.
     let (wishes, wished) = mpsc::channel(4);
     tasks.vital("catalogue", refresh.run());
@@ -176,6 +176,8 @@ fn start_cache(tasks: &mut Tasks, parts: &Arc<Parts>) {
 fn start_nodes(tasks: &mut Tasks, parts: &Arc<Parts>) {
     let nodes = parts.nodes.clone();
     tasks.optional("nodes", move || nodes.clone().watch());
+    let nodes = parts.nodes.clone();
+    tasks.optional("node-calls", move || nodes.clone().call_silent());
     let nodes = parts.nodes.clone();
     tasks.optional("node-reports", move || nodes.clone().report());
     let nodes = parts.nodes.clone();

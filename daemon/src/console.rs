@@ -86,7 +86,7 @@ impl Console for House {
     }
 
     async fn find_nodes(&self) -> Result<FoundNodes, String> {
-        self.nodes.find().await.map(nodes::found).map_err(|error| format!("{error:#}"))
+        self.nodes.find().await.map(|found| nodes::found(found, &self.nodes)).map_err(|error| format!("{error:#}"))
     }
 
     async fn pair_node(&self, wish: &PairWish) -> Result<String, String> {

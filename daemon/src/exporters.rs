@@ -127,6 +127,7 @@ impl Exporter {
             state: NodeState::of_age(age_s),
             telemetry: Arc::new(telemetry),
             servers: Arc::default(),
+            notes: Arc::default(),
         }
     }
 

@@ -131,7 +131,8 @@ impl Keeper {
                      name, or `airlane node forget {name}` and pair it with --name"
                 );
             } else {
-                config.upstreams.push(node.clone());
+                let dressed = config.nodes.dress(node.clone());
+                config.upstreams.push(dressed);
             }
         }
         if config.discovery.enabled {

@@ -9,6 +9,8 @@ pub mod fast;
 mod message;
 pub mod nvml;
 pub mod programs;
+pub mod replay;
+pub mod semantic;
 mod setup;
 pub mod sockets;
 pub mod stored;

@@ -1,8 +1,10 @@
 //! What people mistype when they pair a node, and what a node that lies can do.
 
-use airlane_tests::client::{Request, send};
+use airlane_tests::client::{Exchange, Request, send};
 use airlane_tests::daemon::{Daemon, Setup, airlane};
 use airlane_tests::fake::Fake;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::common::{chat, eventually, wait_model};
@@ -41,6 +43,58 @@ fn what_is_mistyped_costs_no_try_and_is_told() {
     let spoken = right.replace('-', " - ");
     let response = api(&router, "/api/v1/nodes/pair", &json!({"node": format!("http://{address}/"), "code": spoken}));
     assert_eq!(response.status(), 200, "{}", response.text());
+}
+
+/// One guess from an address of the LAN: both words of a pairing, with a proof that is made up.
+fn guess(node: &Daemon, from: &str) -> (u16, u16, String) {
+    let exchange = |path: &str, body: &Value| {
+        let source = format!("{from}:0").parse().expect("an address");
+        let mut exchange = Exchange::connect_from(source, node.address());
+        exchange.send(&Request::post(path, body).with("connection", "close"));
+        exchange.finish()
+    };
+    // A message of the router's side is the letter A and a point of the curve; this is the curve's own base point.
+    let point: Vec<u8> = [b"A\x58".as_slice(), &[0x66; 31]].concat();
+    let hello = exchange("/airlane/v1/pair", &json!({"message": URL_SAFE_NO_PAD.encode(point)}));
+    assert!(!hello.text().contains("proof"), "the node proved that it knows the code: {}", hello.text());
+    let proof = URL_SAFE_NO_PAD.encode([7; 32]);
+    let confirm = json!({"router": "evil", "address": format!("{from}:80"), "proof": proof});
+    let confirmed = exchange("/airlane/v1/pair/confirm", &confirm);
+    (hello.status(), confirmed.status(), confirmed.text())
+}
+
+#[test]
+fn who_guesses_at_a_code_neither_learns_it_nor_spoils_it_for_the_owner() {
+    let (_fake, node) = node(Setup::new(), "far-1");
+    let router = Setup::new().start();
+    let right = code(&node);
+    // First words alone use nothing up.
+    let point: Vec<u8> = [b"A\x58".as_slice(), &[0x66; 31]].concat();
+    let hello = json!({"message": URL_SAFE_NO_PAD.encode(point)});
+    for _ in 0..40 {
+        assert_eq!(send(node.address(), &Request::post("/airlane/v1/pair", &hello)).status(), 200);
+    }
+    for address in 2..9 {
+        let from = format!("127.0.0.{address}");
+        for attempt in 0..3 {
+            let (hello, confirmed, told) = guess(&node, &from);
+            assert_eq!((hello, confirmed), (200, 403), "{from} {attempt}: {told}");
+            assert!(told.contains("the code is wrong"), "{told}");
+        }
+        let (hello, confirmed, told) = guess(&node, &from);
+        assert_eq!((hello, confirmed), (403, 403), "{from} has had its tries: {told}");
+    }
+    // Twenty-one wrong ones of others: the owner's is good all the same.
+    let response = pair_with(&router, &node, &right);
+    assert_eq!(response.status(), 200, "{}", response.text());
+    wait_model(&router, "far-1");
+    // The next code: somebody with many addresses ends it for all, and gets no further.
+    assert_eq!(api(&router, "/api/v1/nodes/forget", &json!({"name": "gpu-box"})).status(), 200);
+    let right = code(&node);
+    let taken = (2..255).take_while(|address| guess(&node, &format!("127.0.1.{address}")).0 == 200).count();
+    assert_eq!(taken, 24, "wrong proofs in all");
+    assert!(pair_with(&router, &node, &right).text().contains("too many were wrong"));
+    pair(&router, &node);
 }
 
 #[test]

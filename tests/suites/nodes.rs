@@ -109,16 +109,20 @@ fn a_node_is_paired_and_its_models_and_cards_are_the_routers() {
     assert_eq!(metric(&metrics, &labels), Some(0.42), "{metrics}");
 }
 
+/// Another code than this one.
+pub(crate) fn other_than(right: &str) -> &'static str {
+    if right.starts_with('0') { "1234-5678" } else { "0234-5678" }
+}
+
 #[test]
 fn a_wrong_code_pairs_nothing_and_three_of_them_end_the_code() {
     let (_fake, node) = node(Setup::new(), "far-1");
     let router = Setup::new().start();
     let right = code(&node);
-    let wrong = if right.starts_with('0') { "1234-5678" } else { "0234-5678" };
-    for attempt in 0..3 {
-        let response = pair_with(&router, &node, wrong);
-        assert_eq!(response.status(), 409, "{attempt}: {}", response.text());
-        assert!(response.text().contains("the code is wrong"), "{}", response.text());
+    for left in ["2 tries are left", "one more try", "used up"] {
+        let response = pair_with(&router, &node, other_than(&right));
+        assert_eq!(response.status(), 409, "{left}: {}", response.text());
+        assert!(response.text().contains("the code is wrong") && response.text().contains(left), "{}", response.text());
     }
     let response = pair_with(&router, &node, &right);
     assert_eq!(response.status(), 409, "the right code is void now: {}", response.text());
@@ -202,8 +206,29 @@ impl Pair {
         Request::raw("/airlane/v1/report", body).with("authorization", &self.claim(word, number, body, key))
     }
 
+    /// The node's word for what its router tells it.
+    pub(crate) fn router_word(&self, node: SocketAddr) -> String {
+        let answer = send(node, &Request::get(&format!("/airlane/v1/router?router={}", self.id)));
+        answer.json()["word"].as_str().expect("a word").to_owned()
+    }
+
+    /// The router tells the node where it is.
+    pub(crate) fn moved(&self, word: &str, number: u64, body: &[u8], key: &[u8]) -> Request {
+        let claim = self.claim_for("airlane router", word, number, body, key);
+        Request::raw("/airlane/v1/router", body).with("authorization", &claim)
+    }
+
+    /// What proves a report, sent to another path.
+    pub(crate) fn report_as(&self, path: &str, word: &str, number: u64, body: &[u8]) -> Request {
+        Request::raw(path, body).with("authorization", &self.claim(word, number, body, &self.key))
+    }
+
     fn claim(&self, word: &str, number: u64, body: &[u8], key: &[u8]) -> String {
-        let mut message = format!("airlane report\n{}\n{word}\n{number}\n", self.id).into_bytes();
+        self.claim_for("airlane report", word, number, body, key)
+    }
+
+    fn claim_for(&self, purpose: &str, word: &str, number: u64, body: &[u8], key: &[u8]) -> String {
+        let mut message = format!("{purpose}\n{}\n{word}\n{number}\n", self.id).into_bytes();
         message.extend_from_slice(body);
         let proof = URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &message));
         format!("Airlane {}.{word}.{number}.{proof}", self.id)

@@ -113,7 +113,7 @@ fn it_answers_in_every_dialect() {
         let ask = |stream: bool| -> Outcome {
             let mut body = near.body(MODEL, stream);
             short(near, &mut body);
-            near.read(stream, &daemon.send(&near.request(&body)))
+            near.read(stream, &daemon.send(&near.request(&body).with("cache-control", "no-store")))
         };
         for (stream, outcome) in [(false, ask(false)), (true, ask(true))] {
             println!("{} stream={stream}: {:?}", near.path(), outcome.text);

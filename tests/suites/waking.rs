@@ -9,6 +9,7 @@ use airlane_tests::fake::{Fake, Script};
 use airlane_tests::sockets::refused;
 
 use crate::common::{BOUND, chat, chat_body, eventually, metric, places, wait_model};
+use crate::nodes::{node, pair, wait_state};
 
 const MAC: [u8; 6] = [2, 0, 0, 0xaa, 0xbb, 0xcc];
 
@@ -86,6 +87,31 @@ fn a_request_wakes_the_machine_and_is_answered_there() {
     assert_eq!(awake.requests().len(), 1);
     let second = daemon.send(&chat("m", false));
     assert_eq!((second.status(), second.header("x-airlane-upstream")), (200, Some("attic")));
+}
+
+#[test]
+fn a_node_that_sleeps_is_woken_and_answers() {
+    let bed = Bed::new();
+    let (fake, mut node) = node(Setup::new(), "m");
+    let lines = bed.lines();
+    let router =
+        Setup::new().endpoint("heartbeat_s = 1").table(&format!("[[nodes.node]]\nname = \"gpu-box\"\n{lines}\n"));
+    let router = router.start();
+    pair(&router, &node);
+    wait_state(&router, "reporting");
+    wait_model(&router, "m");
+    node.kill();
+    eventually("it is found asleep", || sleeps(&router, "gpu-box"));
+    fake.answer(Script::text("good morning"));
+    let mut stream = router.open(&chat("m", true));
+    assert!(bed.hears(), "nobody was woken");
+    let _ = stream.head();
+    let _ = stream.until("the machine is woken, ready in about");
+    let _node = node.kill_and_start(false);
+    let text = stream.rest();
+    assert!(text.contains("morning"), "{text}");
+    let second = router.send(&chat("m", false));
+    assert_eq!((second.status(), second.header("x-airlane-upstream")), (200, Some("gpu-box")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The pages of the console: what the house knows of itself, shown to people and to programs.
 //!
-//! The crate sees the house through [`Console`] only. A page takes one [`Overview`] and one [`Telemetry`] and renders them; nothing here has a
-//! clock, a file or a thread of its own.
+//! The crate sees the house through [`Console`] only. A page takes what that gives at one moment and renders it; nothing here
+//! has a clock, a file or a thread of its own.
 
 mod assets;
 mod explain;
@@ -131,7 +131,7 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .wrap(from_fn(guard::own_host_only))
         .wrap(guard::headers())
         .service(readable("/", |console: web::Data<C>| {
-            ready(overview::page(&console.overview(), &console.telemetry(), &console.nodes()))
+            ready(overview::page(&console.overview(), &console.telemetry(), &console.nodes(), &console.places()))
         }))
         .service(readable(STATUS, |console: web::Data<C>| ready(status::json(&console.overview()))))
         .service(readable(TELEMETRY, |console: web::Data<C>| ready(telemetry::json(&console.telemetry()))))

@@ -27,7 +27,8 @@ impl Console for Fake {
     }
 
     fn places(&self) -> Places {
-        houses::places()
+        // Where there is no upstream, none works.
+        if self.0.upstreams.is_empty() { Places::default() } else { houses::places() }
     }
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {

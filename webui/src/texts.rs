@@ -50,6 +50,8 @@ pub(crate) const MISCONFIGURED_REMEDY: &str =
 pub(crate) const IGNORES_CANCEL: &str = "does not stop cancelled work: its slots stay taken until that ends";
 pub(crate) const IGNORES_CANCEL_REMEDY: &str = "When a client leaves, this server goes on for nobody. A newer version of it \
      may stop, or a proxy between it and Airlane may keep the connection open.";
+pub(crate) const SILENT_NODE_REMEDY: &str =
+    "Check that the machine is on and Airlane running there. It comes back by itself, also at another address.";
 pub(crate) const OFFERS_NOTHING_REMEDY: &str =
     "Load a model there, or look at this upstream's list of models in the config.";
 
@@ -74,6 +76,7 @@ pub(crate) const STATE_SILENT: &str = "Not working";
 pub(crate) const NOW: &str = "Now";
 pub(crate) const IN_FLIGHT: &str = "Being answered";
 pub(crate) const WAITING: &str = "Waiting for a slot";
+pub(crate) const OF_OTHERS: &str = "For others";
 pub(crate) const UPTIME: &str = "Running for";
 pub(crate) const REVISION: &str = "Config revision";
 
@@ -85,6 +88,9 @@ pub(crate) const CARD_LOST: &str = "Lost";
 pub(crate) const CARD_NEEDS_RESET: &str = "Needs a reset";
 pub(crate) const CARD_NO_PERMISSION: &str = "May not be read";
 pub(crate) const CARD_FAILS: &str = "Fails";
+pub(crate) const PRESSURE: &str = "Used by others";
+pub(crate) const HOT: &str =
+    "Its graphics cards slow down because of heat: look at their fans, at dust, and at the air around the machine.";
 pub(crate) const COMPUTING: &str = "Computing";
 pub(crate) const VRAM: &str = "VRAM";
 pub(crate) const TEMPERATURE: &str = "Temperature";
@@ -96,6 +102,9 @@ pub(crate) const MIG_ON: &str = "Split into several (MIG): the values are those 
 
 pub(crate) const NODES: &str = "Nodes";
 pub(crate) const NODE_REPORTS: &str = "Reports every second";
+pub(crate) const NODE_READ: &str = "Read from its exporter";
+pub(crate) const NODE_AWAITED: &str = "Awaited";
+pub(crate) const NODE_SILENT: &str = "Silent";
 pub(crate) const MACHINE: &str = "This machine";
 pub(crate) const PROCESSOR: &str = "Processor";
 pub(crate) const MEMORY: &str = "Memory";
@@ -198,6 +207,36 @@ pub(crate) fn too_large(bytes_max: usize) -> String {
 
 pub(crate) fn state_answers(models: impl std::fmt::Display) -> String {
     counted(models, "model", "models")
+}
+
+/// Requests at an upstream; `None` where there are none.
+pub(crate) fn requests(running: u64, waiting: u64, others_running: u64, others_waiting: u64) -> Option<String> {
+    let both = |ours: u64, others: u64| {
+        let part = |count: u64, whose: &str| (count > 0).then(|| format!("{} of {whose}", grouped(count)));
+        let parts: Vec<String> = part(ours, "ours").into_iter().chain(part(others, "others")).collect();
+        (!parts.is_empty()).then(|| parts.join(" and "))
+    };
+    let (answered, waits) = (both(running, others_running), both(waiting, others_waiting));
+    let verb = if waiting.saturating_add(others_waiting) == 1 { "waits" } else { "wait" };
+    match (answered, waits) {
+        (None, None) => None,
+        (Some(answered), None) => Some(format!("Answers {answered}")),
+        (answered, Some(waits)) => {
+            Some(format!("Answers {}; {waits} {verb}", answered.as_deref().unwrap_or("nothing")))
+        }
+    }
+}
+
+pub(crate) fn loading(model: &str, seconds: u64) -> String {
+    format!("Loads {model}, for {seconds} s so far")
+}
+
+pub(crate) fn pressed(percent: u8) -> String {
+    format!("Others use its graphics cards, to {percent} %: requests go elsewhere as far as they can.")
+}
+
+pub(crate) fn pressure(percent: u32) -> String {
+    format!("{percent} % {}", PRESSURE.to_lowercase())
 }
 
 pub(crate) fn more_models(more: usize) -> String {

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use domain::node::{NodeState, Origin};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use webui::{FoundNodes, NodeName, NodeRow, Nodes, PairWish, PairingCode};
+use webui::{FoundNodes, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 
 use super::daemon::Daemon;
 use super::plain::plain;
@@ -44,12 +44,15 @@ enum Action {
     },
     /// On a node: make a code with which a router can pair
     Code,
+    /// On a node: which router it reports to, and whether its reports arrive
+    Status,
 }
 
 pub(super) async fn run(args: &DaemonArgs, node: NodeArgs) -> anyhow::Result<Done> {
     let daemon = Daemon::find(args)?;
     match node.action {
         Action::List => list(&daemon).await,
+        Action::Status => status(&daemon).await,
         Action::Pair { node, code, name } => {
             let code = match code {
                 Some(code) => code,
@@ -84,6 +87,36 @@ async fn list(daemon: &Daemon) -> anyhow::Result<Done> {
     Ok(Done::Yes)
 }
 
+async fn status(daemon: &Daemon) -> anyhow::Result<Done> {
+    let nodes = nodes(daemon).await?.context("this is shown on the node's own machine only; run it there")?;
+    let (text, done) = as_node(&nodes);
+    say(&text);
+    Ok(done)
+}
+
+/// How this machine does as a node, and what to do next.
+fn as_node(nodes: &Nodes) -> (String, Done) {
+    match (&nodes.node, &nodes.reports_to) {
+        (None, _) => (
+            "this airlane is no node; start it with `airlane run --node`, or set enabled = true in [node]".to_owned(),
+            Done::NothingThere,
+        ),
+        (Some(name), None) => (
+            format!(
+                "{name} belongs to no router yet: `airlane node code` here makes a code, and `airlane node pair {name} CODE` on \
+                 the router takes it in"
+            ),
+            Done::NothingThere,
+        ),
+        (Some(name), Some(RouterRow { name: router, address, problem: None })) => {
+            (format!("{name} reports to {router} at {address}"), Done::Yes)
+        }
+        (Some(name), Some(RouterRow { name: router, address, problem: Some(problem) })) => {
+            (format!("{name} belongs to {router} at {address}, but {problem}"), Done::NothingThere)
+        }
+    }
+}
+
 /// The machines of the running airlane; `None` where it does not show them.
 pub(super) async fn nodes(daemon: &Daemon) -> anyhow::Result<Option<Nodes>> {
     let body = daemon.console("/api/v1/nodes").await?;
@@ -102,7 +135,7 @@ fn write_text(out: &mut String, nodes: &Nodes, found: &FoundNodes) -> std::fmt::
     write(out, nodes)?;
     let known: BTreeSet<&str> = nodes.nodes.iter().filter_map(|node| node.address.as_deref()).collect();
     for found in &found.found {
-        if found.addresses.iter().any(|address| known.contains(address.as_str())) {
+        if found.paired_as.is_some() || found.addresses.iter().any(|address| known.contains(address.as_str())) {
             continue;
         }
         let address = found.addresses.first().map_or("", String::as_str);
@@ -120,6 +153,9 @@ pub(super) fn write(out: &mut String, nodes: &Nodes) -> std::fmt::Result {
     for node in nodes.nodes.iter().filter(|node| node.origin != Origin::Here) {
         let address = node.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
         writeln!(out, "node      {}{address}: {}", node.name, state(node))?;
+        for note in &node.notes {
+            writeln!(out, "          {note}")?;
+        }
         // A node that has told nothing yet has no state of its cards either; an exporter's failure stands there.
         if node.state != NodeState::Awaited || node.origin == Origin::Exporter {
             gpus::write(out, &node.telemetry.gpus)?;
@@ -166,7 +202,7 @@ mod tests {
     use super::*;
     use domain::gpu::{GpuState, Gpus};
     use domain::telemetry::Telemetry;
-    use webui::{FoundRow, RouterRow};
+    use webui::FoundRow;
 
     #[test]
     fn nodes_are_listed_with_what_to_do() {
@@ -178,8 +214,10 @@ mod tests {
             state,
             telemetry: Telemetry::default(),
             servers: Vec::new(),
+            notes: vec![format!("a note on {name}")],
         };
         let nodes = Nodes {
+            node: Some("hall".to_owned()),
             nodes: vec![
                 row("here", Origin::Here, NodeState::Reporting),
                 row("attic", Origin::Agent, NodeState::Silent { age_s: 9 }),
@@ -200,9 +238,16 @@ mod tests {
         let found = |name: &str, address: &str| FoundRow {
             name: name.to_owned(),
             version: "1".to_owned(),
+            paired_as: (name == "moved").then(|| "attic".to_owned()),
             addresses: vec![address.to_owned()],
         };
-        let found = FoundNodes { found: vec![found("attic", "10.0.0.2:8484"), found("gpu-box", "10.0.0.3:8484")] };
+        let found = FoundNodes {
+            found: vec![
+                found("attic", "10.0.0.2:8484"),
+                found("gpu-box", "10.0.0.3:8484"),
+                found("moved", "10.0.0.4:8484"),
+            ],
+        };
         let text = text(&nodes, &found);
         for want in [
             "router    house at 10.0.0.1:8484: reports do not arrive",
@@ -210,10 +255,32 @@ mod tests {
             "airlane node pair gpu-box",
             "nas at 10.0.0.2:8484: Its exporter",
             "no route",
+            "\n          a note on attic\n",
         ] {
             assert!(text.contains(want), "{text}");
         }
         assert!(!text.contains("here at") && !text.contains("pair attic"), "{text}");
+        assert!(!text.contains("moved"), "it is one of ours: {text}");
         assert!(super::text(&Nodes::default(), &FoundNodes::default()).is_empty());
+    }
+
+    #[test]
+    fn a_node_says_what_to_do_next() {
+        let router = |problem: Option<&str>| RouterRow {
+            name: "house".to_owned(),
+            address: "10.0.0.1:8484".to_owned(),
+            problem: problem.map(str::to_owned),
+        };
+        for (node, reports_to, want, is_well) in [
+            (None, None, "airlane run --node", false),
+            (Some("gpu-box"), None, "`airlane node code` here", false),
+            (Some("gpu-box"), None, "airlane node pair gpu-box CODE", false),
+            (Some("gpu-box"), Some(router(None)), "reports to house at 10.0.0.1:8484", true),
+            (Some("gpu-box"), Some(router(Some("it is off"))), "at 10.0.0.1:8484, but it is off", false),
+        ] {
+            let nodes = Nodes { node: node.map(str::to_owned), reports_to, ..Nodes::default() };
+            let (text, done) = as_node(&nodes);
+            assert!(text.contains(want) && matches!(done, Done::Yes) == is_well, "{text}");
+        }
     }
 }

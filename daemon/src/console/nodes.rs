@@ -17,15 +17,17 @@ pub(super) fn all(live: &Live, nodes: &nodes::Nodes) -> Nodes {
         sentence: node.state.sentence(node.origin),
         telemetry: Telemetry::clone(&node.telemetry),
         servers: node.servers.to_vec(),
+        notes: node.notes.to_vec(),
     };
     let router =
         nodes.router().map(|(name, address, problem)| RouterRow { name, address: address.to_string(), problem });
-    Nodes { nodes: live.nodes().all().iter().map(row).collect(), reports_to: router }
+    Nodes { nodes: live.nodes().all().iter().map(row).collect(), node: nodes.name_as_node(), reports_to: router }
 }
 
 /// Who announces itself.
-pub(super) fn found(found: Vec<Found>) -> FoundNodes {
+pub(super) fn found(found: Vec<Found>, nodes: &nodes::Nodes) -> FoundNodes {
     let row = |found: Found| FoundRow {
+        paired_as: found.id.as_deref().and_then(|id| nodes.name_of(id)),
         name: found.name,
         version: found.version,
         addresses: found.addresses.iter().map(ToString::to_string).collect(),

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::answer_error::ServeError;
 use super::job::Waiting;
+use crate::upstreams::Fault;
 
 /// All calls in flight that may be shared.
 #[derive(Default)]
@@ -38,7 +39,18 @@ struct Flight {
 struct Tape {
     head: Option<Arc<Head>>,
     chunks: Vec<Bytes>,
+    bytes: usize,
     end: Option<End>,
+}
+
+/// Longest stream that is shared: it is in memory until its last reader has it. No model writes a tenth of it.
+const STREAM_BYTES_MAX: usize = 64 << 20;
+
+impl Tape {
+    fn push(&mut self, chunk: Bytes) {
+        self.bytes += chunk.len();
+        self.chunks.push(chunk);
+    }
 }
 
 #[derive(Clone)]
@@ -124,15 +136,25 @@ impl Recorder {
     pub(super) fn begin(&self, head: Head, chunks: impl IntoIterator<Item = Bytes>) {
         let mut tape = self.flight.tape();
         tape.head = Some(Arc::new(head));
-        tape.chunks.extend(chunks);
+        chunks.into_iter().for_each(|chunk| tape.push(chunk));
         drop(tape);
         self.flight.news.send_replace(());
     }
 
     /// Writes what comes next.
-    pub(super) fn write(&self, chunk: &Bytes) {
-        self.flight.tape().chunks.push(chunk.clone());
+    ///
+    /// # Errors
+    /// The stream has become longer than [`STREAM_BYTES_MAX`].
+    pub(super) fn write(&self, chunk: &Bytes) -> Result<(), Fault> {
+        let mut tape = self.flight.tape();
+        tape.push(chunk.clone());
+        let is_endless = tape.bytes > STREAM_BYTES_MAX;
+        drop(tape);
         self.flight.news.send_replace(());
+        if is_endless {
+            return Err(Fault::NotAnAnswer(format!("its stream is longer than {STREAM_BYTES_MAX} bytes")));
+        }
+        Ok(())
     }
 
     /// All that was said, and whether it is a stream.
@@ -211,6 +233,7 @@ impl Reader {
         let tape = Tape {
             head: Some(Arc::new(head)),
             chunks: vec![entry.body.clone()],
+            bytes: entry.body.len(),
             end: Some(End::Complete { is_kept: true }),
         };
         let (news, _) = watch::channel(());
@@ -259,5 +282,77 @@ impl Reader {
             // It cannot be closed: the flight, which we hold, holds the other end.
             let _ = self.news.changed().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(flights: &Arc<Flights>, key: &Key, lane: Lane) -> (Reader, Recorder) {
+        match flights.board(key, lane, &Arc::default(), true, || None) {
+            Boarded::First(reader, recorder) => (reader, recorder),
+            Boarded::Kept(_) | Boarded::Joined(_) => panic!("it is the first"),
+        }
+    }
+
+    fn key() -> Key {
+        Key { scope: "house".into(), digest: [7; 32] }
+    }
+
+    fn head() -> Head {
+        Head {
+            far: Surface::OpenaiChat,
+            is_stream: true,
+            target: Target::new("box", "m"),
+            reason: String::new(),
+            attempts: 1,
+            queued: Duration::ZERO,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_end_is_ended() {
+        let flights = Arc::new(Flights::default());
+        let (mut reader, recorder) = first(&flights, &key(), Lane::Normal);
+        let chunk = Bytes::from(vec![b'x'; 1 << 20]);
+        recorder.begin(head(), [chunk.clone()]);
+        let written = (0..100).take_while(|_| recorder.write(&chunk).is_ok()).count();
+        assert_eq!(written, 63);
+        drop(recorder);
+        for _ in 0..65 {
+            assert!(matches!(reader.next().await, Read::Chunk(_)));
+        }
+        assert!(matches!(reader.next().await, Read::Failed(_)), "and that is told");
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_joined_by_nobody() {
+        let flights = Arc::new(Flights::default());
+        for complete in [true, false] {
+            let (mut reader, recorder) = first(&flights, &key(), Lane::Normal);
+            let joined = flights.board(&key(), Lane::Normal, &Arc::default(), true, || None);
+            assert!(matches!(joined, Boarded::Joined(_)));
+            recorder.begin(head(), []);
+            if complete {
+                recorder.complete(true);
+            }
+            drop(recorder);
+            let read = reader.next().await;
+            assert_eq!(matches!(read, Read::Complete { is_kept: true }), complete);
+        }
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_older_call_does_not_end_a_newer_one() {
+        let flights = Arc::new(Flights::default());
+        let (_, bulk) = first(&flights, &key(), Lane::Bulk);
+        let (_, urgent) = first(&flights, &key(), Lane::Interactive);
+        drop(bulk);
+        let joined = flights.board(&key(), Lane::Bulk, &Arc::default(), true, || None);
+        assert!(matches!(joined, Boarded::Joined(_)), "the urgent one is under way");
+        drop((joined, urgent));
+        assert!(flights.lock().is_empty());
     }
 }

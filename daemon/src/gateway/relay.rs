@@ -288,7 +288,9 @@ impl Passage {
         job.settlement.usage = self.transcoder.usage();
         let is_done = self.transcoder.is_done();
         let may_go = job.settlement.is_visible() || (is_done && step.failure.is_none());
-        self.tape(job, live, chunk, may_go);
+        if let Err(fault) = self.tape(job, live, chunk, may_go) {
+            return Some(Next::End(Bytes::new(), End::Failed(fault)));
+        }
         let bytes = self.pass(step.preamble, step.bytes, may_go);
         match step.failure {
             Some(failure) => Some(Next::End(bytes, End::Failed(Fault::Reported(failure)))),
@@ -306,17 +308,17 @@ impl Passage {
     }
 
     /// Writes on the tape what may be seen.
-    fn tape(&mut self, job: &Job, live: &Live, chunk: &Bytes, may_go: bool) {
-        let Some(tape) = &job.tape else { return };
+    fn tape(&mut self, job: &Job, live: &Live, chunk: &Bytes, may_go: bool) -> Result<(), Fault> {
+        let Some(tape) = &job.tape else { return Ok(()) };
         if self.is_taped {
-            tape.write(chunk);
-            return;
+            return tape.write(chunk);
         }
         self.unshown.push(chunk.clone());
         if may_go {
             self.is_taped = true;
             job.tapes(live, true, std::mem::take(&mut self.unshown));
         }
+        Ok(())
     }
 
     /// What goes to the client now; the rest is held.

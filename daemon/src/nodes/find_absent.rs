@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) version: String,
+    pub(crate) id: Option<String>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// Does nothing.
-pub(super) async fn announce(_name: &str, _port: u16) {
+pub(super) async fn announce(_name: &str, _port: u16, _ids: tokio::sync::watch::Receiver<Option<String>>) {
     std::future::pending::<()>().await;
 }
 

@@ -22,9 +22,11 @@ pub(super) const REPORT: &str = "/airlane/v1/report";
 pub(super) const PAIR: &str = "/airlane/v1/pair";
 /// The second.
 pub(super) const CONFIRM: &str = "/airlane/v1/pair/confirm";
+/// On a node: where its router tells that it has moved, and asks for the word with which it begins.
+pub(super) const ROUTER: &str = "/airlane/v1/router";
 
 /// Largest report as it is sent, packed.
-const PACKED_BYTES_MAX: usize = 64 * 1024;
+pub(super) const PACKED_BYTES_MAX: usize = 64 * 1024;
 /// Largest word of a pairing.
 const WORD_BYTES_MAX: usize = 4 * 1024;
 /// Longest wait for a body.
@@ -34,6 +36,7 @@ const BODY_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource(REPORT).route(web::post().to(take)).route(web::get().to(challenge)))
+        .service(web::resource(ROUTER).route(web::post().to(follow)).route(web::get().to(router_challenge)))
         .service(web::resource(PAIR).route(web::post().to(pair)))
         .service(web::resource(CONFIRM).route(web::post().to(confirm)));
 }
@@ -55,7 +58,7 @@ impl Refused {
 impl From<NotTaken> for Refused {
     fn from(reason: NotTaken) -> Self {
         let status = match reason {
-            NotTaken::NotProven => StatusCode::UNAUTHORIZED,
+            NotTaken::NotProven | NotTaken::NoRouter => StatusCode::UNAUTHORIZED,
             NotTaken::TooFast => StatusCode::TOO_MANY_REQUESTS,
             NotTaken::Malformed(_) => StatusCode::BAD_REQUEST,
         };
@@ -72,10 +75,8 @@ async fn take(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Paylo
 
 async fn take_report(nodes: &Nodes, request: &HttpRequest, payload: web::Payload) -> Result<(), Refused> {
     let peer = let_in(nodes, request)?;
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let claim = header.and_then(Claim::read).filter(|claim| nodes.knows(&claim.id));
     // What strangers send is not even read.
-    let claim = claim.ok_or(NotTaken::NotProven)?;
+    let claim = claim(request).filter(|claim| nodes.knows(&claim.id)).ok_or(NotTaken::NotProven)?;
     let packed = read(payload, PACKED_BYTES_MAX).await?;
     Ok(nodes.take(&claim, &packed, peer)?)
 }
@@ -96,28 +97,59 @@ async fn challenge(nodes: web::Data<Nodes>, request: HttpRequest) -> HttpRespons
     }
 }
 
+async fn follow(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let followed = async {
+        let peer = let_in(&nodes, &request)?;
+        let claim = claim(&request).filter(|claim| nodes.is_router(&claim.id)).ok_or(NotTaken::NoRouter)?;
+        let body = read(payload, WORD_BYTES_MAX).await?;
+        Ok(nodes.follow(&claim, &body, peer)?)
+    };
+    followed.await.map_or_else(|refused: Refused| refused.answer(), |()| HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+struct WhichRouter {
+    router: String,
+}
+
+async fn router_challenge(nodes: web::Data<Nodes>, request: HttpRequest) -> HttpResponse {
+    let answered = let_in(&nodes, &request).and_then(|_| {
+        let who = web::Query::<WhichRouter>::from_query(request.query_string()).map_err(|_| NotTaken::NoRouter)?;
+        Ok(nodes.router_challenge(&who.router)?)
+    });
+    match answered {
+        Ok(word) => HttpResponse::Ok().json(json!({ "word": word })),
+        Err(refused) => refused.answer(),
+    }
+}
+
+/// Who says that it speaks.
+fn claim(request: &HttpRequest) -> Option<Claim> {
+    Claim::read(request.headers().get(AUTHORIZATION)?.to_str().ok()?)
+}
+
 async fn pair(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answered = async {
-        let_in(&nodes, &request)?;
+        let peer = let_in(&nodes, &request)?;
         let hello: Hello = parse(&read(payload, WORD_BYTES_MAX).await?)?;
-        nodes.answer(&hello).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
+        nodes.answer(&hello, peer).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
     };
     answered.await.map_or_else(|refused: Refused| refused.answer(), |answer| HttpResponse::Ok().json(answer))
 }
 
 async fn confirm(nodes: web::Data<Nodes>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answered = async {
-        let_in(&nodes, &request)?;
+        let peer = let_in(&nodes, &request)?;
         let word: Confirm = parse(&read(payload, WORD_BYTES_MAX).await?)?;
-        nodes.confirm(&word).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
+        nodes.confirm(&word, peer).map_err(|reason| Refused::new(StatusCode::FORBIDDEN, reason))
     };
-    answered.await.map_or_else(|refused: Refused| refused.answer(), |()| HttpResponse::Ok().json(json!({})))
+    answered.await.map_or_else(|refused: Refused| refused.answer(), |proof| HttpResponse::Ok().json(proof))
 }
 
 /// The caller's address, if it may call.
 fn let_in(nodes: &Nodes, request: &HttpRequest) -> Result<IpAddr, Refused> {
     let is_in = is_let_in(request, &nodes.live.now().config.endpoint);
-    let peer = request.conn_data::<Peer>().filter(|_| is_in).map(|peer| peer.peer.ip());
+    let peer = request.conn_data::<Peer>().filter(|_| is_in).map(|peer| peer.peer.ip().to_canonical());
     peer.ok_or_else(|| Refused::new(StatusCode::FORBIDDEN, "only the LAN may call"))
 }
 

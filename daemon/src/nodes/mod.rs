@@ -7,6 +7,8 @@ mod book;
 #[cfg_attr(not(feature = "mdns"), path = "find_absent.rs")]
 mod find;
 mod http;
+mod moving;
+mod pack;
 mod pairing;
 mod proof;
 mod receive;
@@ -16,7 +18,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use domain::config::{NodeSettings, NodesSettings};
@@ -49,6 +51,10 @@ pub(crate) struct Nodes {
     state: Mutex<State>,
     /// The nodes as places that answer.
     upstreams: watch::Sender<Vec<Upstream>>,
+    /// The numbers of their lists of models.
+    lists: watch::Sender<HashMap<String, u64>>,
+    /// Under which id we report, once we are paired.
+    own_id: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
@@ -58,11 +64,13 @@ struct State {
     heard: HashMap<String, Heard>,
     /// Whom we report to.
     router: Option<Router>,
+    /// What it says to us.
+    following: Option<moving::Following>,
     /// Why our reports do not arrive there.
     trouble: Option<String>,
     code: Option<Code>,
-    /// A pairing of which the other end has yet to prove that it knows the code.
-    unproven: Option<pairing::Unproven>,
+    /// Pairings of which the other end has yet to prove that it knows the code, the oldest first.
+    unproven: Vec<pairing::Unproven>,
 }
 
 impl Nodes {
@@ -82,12 +90,14 @@ impl Nodes {
             clients,
             started: Instant::now(),
             node: config.node.clone(),
-            nodes: config.nodes,
+            nodes: config.nodes.clone(),
             nodes_book,
             node_book,
             own: OnceLock::new(),
             state: Mutex::new(State { paired, router, ..State::default() }),
             upstreams: watch::Sender::default(),
+            lists: watch::Sender::default(),
+            own_id: watch::Sender::default(),
         };
         nodes.publish();
         nodes
@@ -96,6 +106,11 @@ impl Nodes {
     /// The nodes as places that answer, whenever they change.
     pub(crate) fn upstreams(&self) -> watch::Receiver<Vec<Upstream>> {
         self.upstreams.subscribe()
+    }
+
+    /// The numbers of the nodes' lists of models, by name, whenever they change.
+    pub(crate) fn lists(&self) -> watch::Receiver<HashMap<String, u64>> {
+        self.lists.subscribe()
     }
 
     /// Where our endpoint listens, told once.
@@ -133,7 +148,7 @@ impl Nodes {
         self.own()?;
         let code = proof::random_code().context("the system gives no random numbers")?;
         let mut state = self.lock();
-        state.unproven = None;
+        state.unproven.clear();
         state.code = Some(Code::new(proof::plain_code(&code), self.started.elapsed()));
         Ok(code)
     }
@@ -152,7 +167,7 @@ impl Nodes {
             state.heard.remove(&gone.id);
         } else if state.router.as_ref().is_some_and(|router| router.name == name) {
             self.node_book.write(&None::<Router>).with_context(|| unwritable(&self.node_book))?;
-            (state.router, state.trouble) = (None, None);
+            (state.router, state.trouble, state.following) = (None, None, None);
         } else {
             bail!("nothing of the name {name:?} is paired; `airlane node list` shows what is");
         }
@@ -166,6 +181,16 @@ impl Nodes {
     pub(crate) fn router(&self) -> Option<(String, SocketAddr, Option<String>)> {
         let state = self.lock();
         state.router.as_ref().map(|router| (router.name.clone(), router.address, state.trouble.clone()))
+    }
+
+    /// The name under which this machine is a node; `None` where it is none.
+    pub(crate) fn name_as_node(&self) -> Option<String> {
+        self.node.enabled.then(|| self.own_name())
+    }
+
+    /// The name here of a pair's node; `None` for an id of somebody else.
+    pub(crate) fn name_of(&self, id: &str) -> Option<String> {
+        self.lock().paired.iter().find(|paired| paired.id == id).map(|paired| paired.name.clone())
     }
 
     /// Where a node's endpoint is.
@@ -198,7 +223,7 @@ impl Nodes {
     pub(crate) async fn announce(self: Arc<Self>) {
         let port = self.own.get().and_then(|own| own.iter().find(|own| !own.ip().is_loopback())).map(SocketAddr::port);
         if let (true, true, Some(port)) = (self.node.enabled, self.node.announce, port) {
-            find::announce(&self.own_name(), port).await;
+            find::announce(&self.own_name(), port, self.own_id.subscribe()).await;
         }
         std::future::pending::<()>().await;
     }
@@ -252,14 +277,28 @@ impl Nodes {
             .filter(|_| is_on)
             .map(|paired| Upstream::node(&paired.name, format!("http://{}", paired.address)))
             .collect();
+        let lists = if is_on { Self::numbers(&state) } else { HashMap::new() };
+        let own_id = state.router.as_ref().map(|router| router.id.clone());
         drop(state);
+        set(&self.lists, lists);
+        set(&self.own_id, own_id);
         self.live.publish_nodes(domain::node::Origin::Agent, &nodes);
-        self.upstreams.send_if_modified(|known| {
-            let is_new = *known != places;
-            *known = places;
-            is_new
-        });
+        set(&self.upstreams, places);
     }
+}
+
+/// Tells a value where it is another one.
+fn set<T: PartialEq>(told: &watch::Sender<T>, value: T) {
+    told.send_if_modified(|known| {
+        let is_new = *known != value;
+        *known = value;
+        is_new
+    });
+}
+
+/// Our clock, in seconds since the Unix epoch; `None` where it stands before that.
+fn clock_s() -> Option<u64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 fn unwritable(book: &Book) -> String {

@@ -1,13 +1,14 @@
 //! Pairing: the owner reads a code on the node and types it on the router. SPAKE2 makes a long secret of it, of which
-//! nobody who listens or guesses learns more than whether one guess was right; guesses are counted (`domain::node::Code`).
+//! nobody who listens or guesses learns more than whether one guess was right. The router proves first: who only asks
+//! learns nothing and uses nothing up, and wrong proofs are counted (`domain::node::Code`).
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use domain::config::is_short_name;
-use domain::node::NODES_MAX;
+use domain::node::{Code, NODES_MAX, Refused};
 use domain::upstream::Upstream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,12 +26,11 @@ pub(super) struct Hello {
     message: String,
 }
 
-/// The node's answer: its part, and the proof that it knows the code.
+/// The node's answer: its part, which tells nobody anything of the code.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     message: String,
     name: String,
-    proof: String,
 }
 
 /// The router's proof, and where reports go.
@@ -41,11 +41,22 @@ pub(super) struct Confirm {
     proof: String,
 }
 
+/// The node's proof, once the router has given its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Confirmed {
+    proof: String,
+}
+
 /// A pairing on the node that waits for the router's proof.
 pub(super) struct Unproven {
+    /// Who began it: one address has one at a time.
+    peer: IpAddr,
     key: Key,
     until: Duration,
 }
+
+/// Most pairings that wait at once; another one takes the place of the oldest. An owner's own waits for milliseconds.
+const UNPROVEN_MAX: usize = 16;
 
 /// Longest time between the two words of a router.
 const CONFIRM_MAX: Duration = Duration::from_secs(30);
@@ -70,50 +81,42 @@ fn node_id() -> Identity {
 }
 
 impl Nodes {
-    /// The node's part: takes a try, and answers it.
+    /// The node's part: begins a pairing with `peer`.
     ///
     /// # Errors
     /// There is no good code, or the words are wrong.
-    pub(super) fn answer(&self, hello: &Hello) -> Result<Answer, String> {
+    pub(super) fn answer(&self, hello: &Hello, peer: IpAddr) -> Result<Answer, String> {
         let now = self.started.elapsed();
-        let theirs = of_text(&hello.message).ok_or("the message is no pairing message")?;
+        let theirs = of_text(&hello.message).ok_or(NO_MESSAGE)?;
         let mut state = self.lock();
-        let Some(code) = state.code.as_mut().filter(|_| self.node.enabled) else {
-            return Err(
-                "this airlane waits for no pairing; `airlane node code` on that machine makes a code".to_owned()
-            );
-        };
-        let Ok(text) = code.attempt(now) else {
-            return Err(
-                "the node's code is used up or too old; `airlane node code` on that machine makes another".to_owned()
-            );
-        };
-        let password = Password::new(text.as_bytes());
-        let is_last = !code.is_good(now);
-        let (ours, message) = Spake2::<Ed25519Group>::start_b(&password, &router_id(), &node_id());
-        let key = Key::new(ours.finish(&theirs).map_err(|_| "the message is no pairing message")?);
-        let name = self.own_name();
-        let proof = key.sign(&[NODE_PROOF, &name], b"");
-        state.unproven = Some(Unproven { key, until: now.saturating_add(CONFIRM_MAX) });
-        drop(state);
-        if is_last {
-            warn!("the pairing code was tried as often as it may be; `airlane node code` makes another");
+        let code = state.code.as_ref().filter(|_| self.node.enabled).ok_or(NO_CODE)?;
+        let text = code.attempt(peer, now).map_err(spent)?;
+        let (ours, message) =
+            Spake2::<Ed25519Group>::start_b(&Password::new(text.as_bytes()), &router_id(), &node_id());
+        let key = Key::new(ours.finish(&theirs).map_err(|_| NO_MESSAGE)?);
+        state.unproven.retain(|unproven| unproven.peer != peer && now < unproven.until);
+        if state.unproven.len() >= UNPROVEN_MAX {
+            state.unproven.remove(0);
         }
-        Ok(Answer { message: to_text(&message), name, proof })
+        state.unproven.push(Unproven { peer, key, until: now.saturating_add(CONFIRM_MAX) });
+        drop(state);
+        Ok(Answer { message: to_text(&message), name: self.own_name() })
     }
 
-    /// The node's part: the router has proven that it knows the code.
+    /// The node's part: the router at `peer` has proven that it knows the code; then so do we.
     ///
     /// # Errors
     /// It has not, or the pair cannot be kept.
-    pub(super) fn confirm(&self, confirm: &Confirm) -> Result<(), String> {
+    pub(super) fn confirm(&self, confirm: &Confirm, peer: IpAddr) -> Result<Confirmed, String> {
         let mut state = self.lock();
         let now = self.started.elapsed();
-        let unproven = state.unproven.take().filter(|unproven| now < unproven.until);
-        let unproven = unproven.ok_or("no pairing has begun")?;
+        let at = state.unproven.iter().position(|unproven| unproven.peer == peer && now < unproven.until);
+        let unproven = state.unproven.remove(at.ok_or("no pairing has begun")?);
+        let code = state.code.as_mut().ok_or(NO_CODE)?;
+        code.attempt(peer, now).map_err(spent)?;
         let address = confirm.address.to_string();
         if !unproven.key.is_proven(&[ROUTER_PROOF, &confirm.router, &address], b"", &confirm.proof) {
-            return Err("the code is wrong".to_owned());
+            return Err(wrong(code, peer));
         }
         if confirm.router.is_empty() || !is_short_name(&confirm.router) {
             return Err("the router has no name that can be shown".to_owned());
@@ -123,8 +126,10 @@ impl Nodes {
         self.node_book.write(&Some(&router)).map_err(|error| format!("{}: {error}", unwritable(&self.node_book)))?;
         info!(router = router.name, address = %router.address, "paired: this node reports there");
         (state.router, state.trouble) = (Some(router), None);
-        state.code = None;
-        Ok(())
+        (state.code, state.unproven, state.following) = (None, Vec::new(), None);
+        drop(state);
+        self.publish();
+        Ok(Confirmed { proof: unproven.key.sign(&[NODE_PROOF, &self.own_name(), &confirm.router, &address], b"") })
     }
 
     /// The router's part: pairs with the node at an address or of a name that is announced; gives its name here.
@@ -151,14 +156,15 @@ impl Nodes {
         let answer: Answer = self.ask(&far, HELLO_PATH, &Hello { message: to_text(&message) }).await?;
         let theirs = of_text(&answer.message).with_context(|| stranger(&far))?;
         let key = Key::new(ours.finish(&theirs).map_err(|_| anyhow!(stranger(&far)))?);
-        if !key.is_proven(&[NODE_PROOF, &answer.name], b"", &answer.proof) {
-            bail!("the code is wrong; `airlane node code` on the node shows another after three wrong tries");
-        }
         let name = name.unwrap_or(&answer.name).to_owned();
         self.check_name(&name)?;
-        let router = self.own_name();
-        let proof = key.sign(&[ROUTER_PROOF, &router, &own.to_string()], b"");
-        let _: serde_json::Value = self.ask(&far, CONFIRM_PATH, &Confirm { router, address: own, proof }).await?;
+        let (router, told) = (self.own_name(), own.to_string());
+        let proof = key.sign(&[ROUTER_PROOF, &router, &told], b"");
+        let confirm = Confirm { router: router.clone(), address: own, proof };
+        let confirmed: Confirmed = self.ask(&far, CONFIRM_PATH, &confirm).await?;
+        if !key.is_proven(&[NODE_PROOF, &answer.name, &router, &told], b"", &confirmed.proof) {
+            bail!("what answers at {address} does not know the code that was typed: it is not the node that shows it");
+        }
         let (id, key) = secrets(&key);
         self.keep(Paired { id, name: name.clone(), key, address })?;
         info!(node = name, %address, "paired: this node's models are offered");
@@ -253,6 +259,32 @@ impl Nodes {
         };
         let bytes = tokio::time::timeout(CALL_MAX, asked).await.with_context(|| unanswered(far, "silence"))??;
         serde_json::from_slice(&bytes).with_context(|| stranger(far))
+    }
+}
+
+const NO_MESSAGE: &str = "the message is no pairing message";
+const NO_CODE: &str = "this airlane waits for no pairing; `airlane node code` on that machine makes a code";
+
+/// Why a code cannot be tried, and what to do about it.
+fn spent(refused: Refused) -> String {
+    let why = match refused {
+        Refused::TooOld => "the node's code is too old",
+        Refused::TriedHere => "the node's code is used up for this router: it was wrong three times",
+        Refused::TriedOut => "the node's code is used up: too many were wrong about it",
+    };
+    format!("{why}; `airlane node code` on that machine makes another")
+}
+
+/// Counts a wrong proof, and says how many are left.
+fn wrong(code: &mut Code, peer: IpAddr) -> String {
+    code.note_wrong(peer);
+    let left = code.tries_left(peer);
+    warn!("a pairing was tried with a wrong code, {left} tries are left for that address");
+    match left {
+        0 => "the code is wrong, and used up for this router; `airlane node code` on that machine makes another"
+            .to_owned(),
+        1 => "the code is wrong; one more try is left".to_owned(),
+        left => format!("the code is wrong; {left} tries are left"),
     }
 }
 

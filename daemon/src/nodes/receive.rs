@@ -1,5 +1,6 @@
 //! The router's end: takes reports in, and notices who falls silent.
 
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 use wire::node::{REPORT_BYTES_MAX, read_report};
 
 use super::book::Paired;
-use super::proof::random_word;
+use super::proof::{Key, random_word};
 use super::{Nodes, State};
 
 /// How often silence is looked for.
@@ -31,14 +32,17 @@ pub(super) struct Heard {
     moment: Moment,
     telemetry: Arc<Telemetry>,
     servers: Arc<Vec<Server>>,
+    notes: Arc<Vec<String>>,
+    /// The number of its list of models.
+    list: Option<u64>,
 }
 
 /// Who says that it reports, and what proves it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) id: String,
-    word: String,
-    number: u64,
+    pub(super) word: String,
+    pub(super) number: u64,
     proof: String,
 }
 
@@ -48,7 +52,10 @@ pub(super) enum NotTaken {
     /// Nobody of that id is paired, or the proof is wrong, or the report was seen before.
     #[error("this report is of no node of this house")]
     NotProven,
-    #[error("reports come too fast")]
+    /// The same of a router that has moved.
+    #[error("this is not the router of this node")]
+    NoRouter,
+    #[error("this comes too fast")]
     TooFast,
     #[error("{0}")]
     Malformed(String),
@@ -63,6 +70,17 @@ impl Claim {
         let mut parts = header.strip_prefix("Airlane ")?.splitn(4, '.');
         let (id, word, number, proof) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         Some(Self { id: id.to_owned(), word: word.to_owned(), number: number.parse().ok()?, proof: proof.to_owned() })
+    }
+
+    /// Writes it, for this body.
+    pub(super) fn write(key: &Key, purpose: &str, id: &str, word: &str, number: u64, body: &[u8]) -> String {
+        let proof = key.sign(&[purpose, id, word, &number.to_string()], body);
+        format!("Airlane {id}.{word}.{number}.{proof}")
+    }
+
+    /// Whether who knows the key said it, with this body.
+    pub(super) fn is_proven(&self, key: &Key, purpose: &str, body: &[u8]) -> bool {
+        key.is_proven(&[purpose, &self.id, &self.word, &self.number.to_string()], body, &self.proof)
     }
 }
 
@@ -86,8 +104,7 @@ impl Nodes {
         let mut state = self.lock();
         let paired = state.paired.iter().find(|paired| paired.id == claim.id && self.nodes.enabled);
         let paired = paired.cloned().ok_or(NotTaken::NotProven)?;
-        let parts = [PURPOSE, &claim.id, &claim.word, &claim.number.to_string()];
-        if !paired.key.is_proven(&parts, packed, &claim.proof) {
+        if !claim.is_proven(&paired.key, PURPOSE, packed) {
             return Err(NotTaken::NotProven);
         }
         let known = heard(&mut state, &claim.id)?;
@@ -102,6 +119,8 @@ impl Nodes {
         let moved = report.moved(paired.address, peer);
         let was_silent = known.at.is_none_or(|at| at.elapsed().as_secs() > SILENT_AFTER_S);
         known.at = Some(Instant::now());
+        known.notes = Arc::new(super::clock_s().map(|now_s| report.notes(now_s)).unwrap_or_default());
+        known.list = report.list;
         known.telemetry = Arc::new(report.telemetry);
         known.servers = Arc::new(report.servers);
         let servers = known.servers.clone();
@@ -164,6 +183,12 @@ impl Nodes {
         self.dispatcher.probed(&node.name, Err((Symptom::Unreachable, cause)));
     }
 
+    /// Whether nothing has come from a node for a while, or ever.
+    pub(super) fn is_silent(&self, paired: &Paired, state: &State) -> bool {
+        let age_s = state.heard.get(&paired.id).and_then(|known| known.at).map(|at| at.elapsed().as_secs());
+        NodeState::of_age(age_s) != NodeState::Reporting
+    }
+
     /// A node as it is now.
     pub(super) fn node_of(&self, paired: &Paired, state: &State) -> Node {
         let known = state.heard.get(&paired.id);
@@ -174,7 +199,19 @@ impl Nodes {
             state: NodeState::of_age(known.and_then(|known| known.at).map(|at| at.elapsed().as_secs())),
             telemetry: known.map(|known| known.telemetry.clone()).unwrap_or_default(),
             servers: known.map(|known| known.servers.clone()).unwrap_or_default(),
+            notes: known.map(|known| known.notes.clone()).unwrap_or_default(),
         }
+    }
+
+    /// The numbers of the lists of models of those nodes that report and tell one, by name. A node that falls silent has
+    /// none, and one that comes back has one again: both times its list is read.
+    pub(super) fn numbers(state: &State) -> HashMap<String, u64> {
+        let number = |paired: &Paired| {
+            let known = state.heard.get(&paired.id)?;
+            let age_s = known.at?.elapsed().as_secs();
+            (age_s <= SILENT_AFTER_S).then_some((paired.name.clone(), known.list?))
+        };
+        state.paired.iter().filter_map(number).collect()
     }
 }
 
@@ -188,6 +225,8 @@ fn heard<'a>(state: &'a mut State, id: &str) -> Result<&'a mut Heard, NotTaken> 
             moment: Moment::START,
             telemetry: Arc::default(),
             servers: Arc::default(),
+            notes: Arc::default(),
+            list: None,
         };
         state.heard.insert(id.to_owned(), new);
     }

@@ -1,6 +1,5 @@
 //! The node's end: tells the router every second what it has.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +8,24 @@ use bytes::Bytes;
 use domain::catalogue::Target;
 use domain::dispatch::Dispatch;
 use domain::moment::Moment;
-use domain::node::{Report, ServedModel, Server};
+use domain::node::{LeftOut, Report, ServedModel, Server};
 use domain::upstream::Upstream;
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
-use wire::node::write_report;
 
 use super::book::Router;
-use super::receive::PURPOSE;
+use super::pack::{list_number, pack};
+use super::receive::{Claim, PURPOSE};
 use super::{Nodes, http, said};
 use crate::live::Snapshot;
 use crate::upstreams::{CallError, Fault, Outbound};
 
 /// How often is reported.
 const EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for our own servers before the first report.
+const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for the router.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Pause after a router that does not know us: only its owner can change that.
@@ -49,14 +48,15 @@ struct Run {
     not_before: Option<Instant>,
 }
 
+/// The word with which the other end of a pair is spoken to.
 #[derive(Deserialize)]
-struct Challenge {
-    word: String,
+pub(super) struct Challenge {
+    pub(super) word: String,
 }
 
-/// Why a report did not arrive.
-enum Failed {
-    /// The router knows no such node, or the word is from another run.
+/// Why the other end of a pair did not take what it was told.
+pub(super) enum Failed {
+    /// It knows no such pair, or the word is from another run.
     Unknown,
     Other(String),
 }
@@ -67,15 +67,18 @@ impl Nodes {
         if !self.node.enabled {
             std::future::pending::<()>().await;
         }
+        // Requests that wait for a node to wake come with its first report: by then it knows what its servers have.
+        let _ = timeout(FIRST_ROUND_MAX, self.live.first_round()).await;
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut run = Run::default();
-        let mut last_id = String::new();
+        let mut last = None;
         loop {
             tick.tick().await;
             let Some(router) = self.lock().router.clone() else { continue };
-            if last_id != router.id {
-                (run, last_id) = (Run::default(), router.id.clone());
+            let now = Some((router.id.clone(), router.address));
+            if last != now {
+                (run, last) = (Run { went_well: run.went_well, ..Run::default() }, now);
             }
             if run.not_before.is_some_and(|moment| Instant::now() < moment) {
                 continue;
@@ -127,16 +130,21 @@ impl Nodes {
             }
         };
         run.number += 1;
-        let packed = pack(&self.make_report(address)).map_err(|error| Failed::Other(error.to_string()))?;
-        let number = run.number.to_string();
-        let proof = router.key.sign(&[PURPOSE, &router.id, &word, &number], &packed);
-        let claim = HeaderValue::from_str(&format!("Airlane {}.{word}.{number}.{proof}", router.id));
-        let claim = claim.map_err(|error| Failed::Other(error.to_string()))?;
+        let packed = pack(&mut self.make_report(address)).map_err(|error| Failed::Other(error.to_string()))?;
+        let claim = Claim::write(&router.key, PURPOSE, &router.id, &word, run.number, &packed);
+        let claim = HeaderValue::from_str(&claim).map_err(|error| Failed::Other(error.to_string()))?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, claim)]);
         self.send(&far, http::REPORT, Some(packed.into()), headers).await.map(drop)
     }
 
-    async fn send(&self, far: &Upstream, path: &str, body: Option<Bytes>, headers: HeaderMap) -> Result<Bytes, Failed> {
+    /// Tells the other end of a pair something, or asks it.
+    pub(super) async fn send(
+        &self,
+        far: &Upstream,
+        path: &str,
+        body: Option<Bytes>,
+        headers: HeaderMap,
+    ) -> Result<Bytes, Failed> {
         let outbound = || Outbound { path, body: body.clone(), headers: headers.clone(), ..Outbound::default() };
         let failed = |error: CallError| match &error.fault {
             Fault::Status { status: 401, .. } => Failed::Unknown,
@@ -157,7 +165,15 @@ impl Nodes {
         let snapshot = self.live.now();
         let servers = self.dispatcher.with(|dispatch, now| servers(&snapshot, dispatch, now));
         let telemetry = domain::telemetry::Telemetry::clone(&self.live.telemetry());
-        let mut report = Report { address, version: env!("CARGO_PKG_VERSION").to_owned(), telemetry, servers };
+        let mut report = Report {
+            address,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            telemetry,
+            servers,
+            list: Some(list_number(&snapshot)),
+            clock_s: super::clock_s(),
+            left_out: LeftOut::default(),
+        };
         report.bound();
         report
     }
@@ -197,101 +213,4 @@ fn servers(snapshot: &Snapshot, dispatch: &Dispatch, now: Moment) -> Vec<Server>
             }
         })
         .collect()
-}
-
-fn pack(report: &Report) -> std::io::Result<Vec<u8>> {
-    let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
-    packer.write_all(&write_report(report))?;
-    packer.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::gpu::{Card, CardState, Clocks, ForeignLoad, GpuState, Gpus, Process, Sample, Vram};
-    use domain::machine::{Disk, Machine, Network};
-    use domain::telemetry::Telemetry;
-
-    /// A box that is as large as boxes at home are: two cards at work, three servers, twenty models.
-    fn large_box() -> Report {
-        let process = |pid, name: &str| Process {
-            pid,
-            name: Some(name.to_owned()),
-            vram_bytes: Some(7_516_192_768 + u64::from(pid)),
-            utilization_percent: Some(40),
-        };
-        let card = |index| Card {
-            index,
-            uuid: Some(format!("GPU-6f1c2b9e-1a2b-3c4d-5e6f-70819a2b3c{index:02}")),
-            name: Some("NVIDIA GeForce RTX 4090".to_owned()),
-            state: CardState::Reading,
-            sample: Some(Sample {
-                utilization_percent: Some(97),
-                memory_utilization_percent: Some(61),
-                vram: Some(Vram { total_bytes: 25_757_220_864, used_bytes: 21_474_836_480, free_bytes: 4_282_384_384 }),
-                temperature_c: Some(71),
-                slowdown_c: Some(90),
-                fan_percent: Some(64),
-                power_mw: Some(412_345),
-                power_limit_mw: Some(450_000),
-                energy_mj: Some(987_654_321_012),
-                clocks: Clocks {
-                    graphics_mhz: Some(2_520),
-                    sm_mhz: Some(2_520),
-                    memory_mhz: Some(10_501),
-                    video_mhz: None,
-                },
-                throttle: Some(Vec::new()),
-                processes: Some((1..=6).map(|pid| process(pid, "llama-server")).collect()),
-                ..Sample::default()
-            }),
-            foreign: Some(ForeignLoad { pressure_percent: 88, backed_off: true, by: vec![process(9, "game.exe")] }),
-        };
-        let network = |name: &str| Network {
-            name: name.to_owned(),
-            received_bytes: 123_456_789_012,
-            sent_bytes: 98_765_432_109,
-            addresses: vec!["192.168.1.20".parse().unwrap(), "fd00::20".parse().unwrap(), "fe80::20".parse().unwrap()],
-        };
-        let disk = |mount: &str| Disk { mount: mount.to_owned(), total_bytes: 1 << 40, available_bytes: 1 << 39 };
-        let machine = Machine {
-            host_name: Some("gpu-box".to_owned()),
-            system: Some("Debian GNU/Linux 13".to_owned()),
-            disks: ["/", "/home", "/models"].map(disk).to_vec(),
-            networks: ["eth0", "wlan0", "docker0"].map(network).to_vec(),
-            ..Machine::default()
-        };
-        let model = |at: usize, name: &str| ServedModel {
-            id: format!("{name}/qwen3-coder-30b-a3b-instruct-q4_k_m-{at}"),
-            resident: Some(at == 0),
-            slots: Some(4),
-            running: 2,
-            waiting: 1,
-        };
-        let server = |name: &str, models: usize| Server {
-            name: name.to_owned(),
-            kind: "openai".to_owned(),
-            health: "healthy".to_owned(),
-            cause: None,
-            models: (0..models).map(|at| model(at, name)).collect(),
-        };
-        Report {
-            address: "192.168.1.20:8484".parse().unwrap(),
-            version: "0.1.0".to_owned(),
-            telemetry: Telemetry {
-                gpus: Gpus { state: GpuState::Reading, cards: vec![card(0), card(1)], ..Gpus::default() },
-                machine: Some(machine),
-            },
-            servers: vec![server("ollama", 12), server("llama-server", 4), server("vllm", 4)],
-        }
-    }
-
-    #[test]
-    fn a_large_box_sends_less_than_two_kib_a_second() {
-        let report = large_box();
-        let (plain, packed) = (write_report(&report), pack(&report).unwrap());
-        println!("a report has {} bytes, {} packed", plain.len(), packed.len());
-        assert!(packed.len() < 2_048, "{} of {}", packed.len(), plain.len());
-        assert_eq!(wire::node::read_report(&plain).unwrap(), report);
-    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use domain::config::{
     AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
-    LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
+    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -57,7 +57,16 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             name: table.take_text("name"),
             announce: table.take("announce"),
         }),
-        nodes: section(&mut root, "nodes", |table| NodesDraft { enabled: table.take("enabled") }),
+        nodes: section(&mut root, "nodes", |table| NodesDraft {
+            enabled: table.take("enabled"),
+            known: table.each_table("node", |table| KnownNodeDraft {
+                name: table.take_text("name"),
+                models: table.take_texts("models"),
+                wake: table.take_text("wake"),
+                wake_address: table.take_text("wake_address"),
+                wake_s: table.take("wake_s"),
+            }),
+        }),
         route: section(&mut root, "route", |table| RouteDraft {
             strategy: table.take_text("strategy"),
             client_lanes: table.take("client_lanes"),

@@ -107,8 +107,9 @@ impl<'t, 'n> Table<'t, 'n> {
     /// Takes an array of tables and reads each with `read`.
     pub(super) fn each_table<T>(&mut self, key: &'static str, read: impl Fn(&mut Table<'t, '_>) -> T) -> Vec<T> {
         let Some((line, value)) = self.take_value(key) else { return Vec::new() };
+        let key = join(&self.path, key);
         let DeValue::Array(array) = value else {
-            self.notes.problem(key, line, format!("must be written as [[{key}]], once for each"));
+            self.notes.problem(key.clone(), line, format!("must be written as [[{key}]], once for each"));
             return Vec::new();
         };
         let mut values = Vec::new();

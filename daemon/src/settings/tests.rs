@@ -126,6 +126,7 @@ fn the_example_is_right_and_shows_every_key() {
         draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu, draft.route, draft.cache
     );
     assert!(!sections.contains("None"), "a key is not in the example: {sections}");
+    assert!(!format!("{:?}", draft.nodes).contains("None") && draft.nodes.known.len() == 1, "{:?}", draft.nodes);
     let gpu_box = format!("{:?}", draft.upstreams[0]);
     assert_eq!(gpu_box.matches("None").count(), 1, "only tokens_per_s stands elsewhere: {gpu_box}");
     assert!(draft.upstreams[3].tokens_per_s.is_some());
@@ -141,6 +142,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
     shown.upstreams.clear();
     shown.aliases.clear();
     shown.policies.clear();
+    shown.nodes.known.clear();
     // These have no default to show, so they show an example.
     shown.endpoint.host_names = None;
     shown.endpoint.cors_origins = None;

@@ -33,6 +33,8 @@ pub(crate) struct Refresh {
     clients: Arc<Clients>,
     metrics: Arc<Metrics>,
     configs: watch::Receiver<Arc<Config>>,
+    /// The numbers of the lists of those upstreams that tell when their list has changed: our nodes.
+    lists: watch::Receiver<HashMap<String, u64>>,
     upstreams: HashMap<String, Known>,
 }
 
@@ -44,7 +46,11 @@ struct Known {
     failures: u32,
     error: Option<String>,
     asked: bool,
-    /// When to ask again; `None` while it is being asked.
+    /// It is being asked.
+    is_asking: bool,
+    /// The number of its list when it was last asked, where it tells one.
+    list: Option<u64>,
+    /// When to ask again; `None` while it is being asked, and until its list has another number.
     due: Option<Instant>,
 }
 
@@ -63,8 +69,9 @@ impl Refresh {
         clients: Arc<Clients>,
         metrics: Arc<Metrics>,
         configs: watch::Receiver<Arc<Config>>,
+        lists: watch::Receiver<HashMap<String, u64>>,
     ) -> Self {
-        Self { live, clients, metrics, configs, upstreams: HashMap::new() }
+        Self { live, clients, metrics, configs, lists, upstreams: HashMap::new() }
     }
 
     /// Works until nobody publishes configs any more.
@@ -82,6 +89,7 @@ impl Refresh {
                     }
                     self.adopt();
                 }
+                Ok(()) = self.lists.changed() => self.compare(),
                 Some(answered) = asking.next(), if !asking.is_empty() => self.note(answered),
                 () = tokio::time::sleep_until(next) => {}
             }
@@ -101,6 +109,8 @@ impl Refresh {
                 failures: 0,
                 error: None,
                 asked: false,
+                is_asking: false,
+                list: None,
                 due: Some(Instant::now()),
             });
             kept.insert(upstream.name.clone(), known);
@@ -109,10 +119,22 @@ impl Refresh {
         self.publish();
     }
 
+    /// Those whose list has another number are due at once.
+    fn compare(&mut self) {
+        let lists = self.lists.borrow_and_update();
+        for known in self.upstreams.values_mut().filter(|known| known.upstream.is_node && !known.is_asking) {
+            if known.list != lists.get(&known.upstream.name).copied() {
+                known.due = Some(Instant::now());
+            }
+        }
+    }
+
     fn ask_due(&mut self, asking: &Asking) {
         let now = Instant::now();
+        let lists = self.lists.borrow();
         for known in self.upstreams.values_mut().filter(|known| known.due.is_some_and(|due| due <= now)) {
-            known.due = None;
+            (known.due, known.is_asking) = (None, true);
+            known.list = lists.get(&known.upstream.name).copied().filter(|_| known.upstream.is_node);
             let (clients, upstream) = (self.clients.clone(), known.upstream.clone());
             let mut shown = std::mem::take(&mut known.shown);
             asking.push(Box::pin(async move {
@@ -132,6 +154,7 @@ impl Refresh {
         self.metrics.reachable(name, answered.listed.is_ok());
         known.shown = answered.shown;
         known.note(answered.listed, refresh);
+        self.compare();
         self.publish();
     }
 
@@ -160,7 +183,7 @@ impl Refresh {
 impl Known {
     fn note(&mut self, listed: Result<Vec<ModelInfo>, CallError>, refresh: Duration) {
         let name = &self.upstream.name;
-        self.asked = true;
+        (self.asked, self.is_asking) = (true, false);
         match listed {
             Ok(models) => {
                 if self.failures > 0 || self.models.is_none() {
@@ -169,7 +192,8 @@ impl Known {
                 self.failures = 0;
                 self.error = None;
                 self.models = Some(models);
-                self.due = Some(Instant::now() + refresh);
+                // A node tells when it is worth asking again.
+                self.due = self.list.is_none().then(|| Instant::now() + refresh);
             }
             Err(error) => {
                 if self.failures == 0 {

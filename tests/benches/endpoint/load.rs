@@ -60,9 +60,9 @@ fn generate(server: &Server, folder: &Path, load: Load, span: Duration) -> Resul
     let address = server.address;
     let span = span.as_secs().max(1).to_string();
     let mut command = match load {
-        Load::Unary { connections, request_bytes } => {
+        Load::Unary { connections, request_bytes, kept } => {
             let script = folder.join("request.lua");
-            fs::write(&script, lua(request_bytes)).map_err(|error| format!("{}: {error}", script.display()))?;
+            fs::write(&script, lua(request_bytes, kept)).map_err(|error| format!("{}: {error}", script.display()))?;
             let (script, connections) = (script.display().to_string(), connections.to_string());
             let (span, url) = (format!("{span}s"), format!("http://{address}/v1/chat/completions"));
             command("wrk", &["-t", "1", "-c", &connections, "-d", &span, "-s", &script, &url])
@@ -94,8 +94,8 @@ fn generate(server: &Server, folder: &Path, load: Load, span: Duration) -> Resul
     Ok((outcome, peak_kib))
 }
 
-fn lua(request_bytes: usize) -> String {
-    let body = request_body(request_bytes, false);
+fn lua(request_bytes: usize, kept: bool) -> String {
+    let body = request_body(request_bytes, false, kept);
     format!(
         "wrk.method = 'POST'
 wrk.headers['content-type'] = 'application/json'

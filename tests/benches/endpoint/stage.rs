@@ -21,7 +21,7 @@ const START_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum Target {
     /// Nobody.
     Direct,
-    /// nginx with `proxy_pass`.
+    /// nginx with `proxy_pass`, and with `proxy_cache` where answers are kept.
     Nginx,
     /// Airlane.
     Airlane,
@@ -61,7 +61,7 @@ impl Stage {
     pub(crate) fn set_up(scenario: &Scenario, airlane: &Path) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
         let direct = upstream(scenario)?;
-        let nginx = nginx(folder.path(), direct.address)?;
+        let nginx = nginx(folder.path(), direct.address, matches!(scenario.load, Load::Unary { kept: true, .. }))?;
         let airlane = start_airlane(airlane, folder.path(), direct.address)?;
         Ok(Self { servers: [direct, nginx, airlane], folder })
     }
@@ -96,13 +96,19 @@ fn free_address() -> Result<SocketAddr, String> {
         .map_err(|error| format!("no free port: {error}"))
 }
 
-fn nginx(folder: &Path, upstream: SocketAddr) -> Result<Server, String> {
+fn nginx(folder: &Path, upstream: SocketAddr, keeps: bool) -> Result<Server, String> {
     let address = free_address()?;
     let folder = folder.join("nginx");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     // As the owner of the folder, whoever that is: nginx's own choice, nobody, may not enter it.
     let user = if is_root() { "user root;" } else { "" };
+    // What it would take to keep answers of chats: a key of the whole body.
+    let cache = if keeps {
+        "proxy_cache kept; proxy_cache_methods POST; proxy_cache_key $request_uri$request_body; proxy_cache_valid 1h;"
+    } else {
+        "proxy_buffering off;"
+    };
     let config = format!(
         "{user} worker_processes {workers}; worker_rlimit_nofile 8192; pid nginx.pid; error_log error.log;
 events {{ worker_connections 4096; }}
@@ -110,10 +116,11 @@ http {{
   access_log off; client_body_buffer_size 128k; client_body_temp_path body; proxy_temp_path proxy;
   fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
   keepalive_requests 100000000; tcp_nodelay on;
+  proxy_cache_path kept keys_zone=kept:10m;
   upstream bench {{ server {upstream}; keepalive 1024; keepalive_requests 100000000; }}
   server {{
     listen {address};
-    location / {{ proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }}
+    location / {{ proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection \"\"; {cache} }}
   }}
 }}
 "
@@ -200,7 +207,7 @@ pub(crate) fn starts(airlane: &Path, times: usize) -> Result<Starts, String> {
     let began = Instant::now();
     let last = start_airlane(airlane, folder.path(), upstream.address)?;
     ready.push(began.elapsed());
-    let nginx = nginx(folder.path(), upstream.address)?;
+    let nginx = nginx(folder.path(), upstream.address, false)?;
     sleep(Duration::from_secs(2));
     ready.sort();
     Ok(Starts { ready, idle_kib: last.process.rss_kib(), nginx_idle_kib: nginx.process.rss_kib() })

@@ -93,7 +93,7 @@ async fn all(plan: Plan) -> Seen {
 /// One stream after another until it is time.
 async fn connection(plan: Plan, until: Instant) -> Seen {
     let mut seen = Seen::default();
-    let body = request_body(1024, true);
+    let body = request_body(1024, true, false);
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",

@@ -275,7 +275,10 @@ async fn answer(
 ) -> (Script, Sent) {
     let (script, rendered) = if route::generates(request) {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-        let script = shared.script_for(body["model"].as_str().unwrap_or_default());
+        let mut script = shared.script_for(body["model"].as_str().unwrap_or_default());
+        if script.numbered {
+            script.tokens = vec![id.to_string()];
+        }
         let rendered = route::generated(&script, request);
         (script, rendered)
     } else {

@@ -45,6 +45,8 @@ pub struct Script {
     pub close_after: bool,
     /// Instead of the right content type.
     pub content_type: Option<&'static str>,
+    /// Instead of the text, the number of the request, from 0: so that it is known from which request an answer came.
+    pub numbered: bool,
     /// Embeddings are sent as lists of numbers even if base64 was asked for, as many local servers do.
     pub floats_only: bool,
 }
@@ -122,6 +124,7 @@ impl Default for Script {
             gzip: false,
             close_after: false,
             content_type: None,
+            numbered: false,
             floats_only: false,
         }
     }

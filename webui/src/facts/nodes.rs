@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Nodes {
     /// The machines.
     pub nodes: Vec<NodeRow>,
+    /// The name under which this machine is a node of others; absent where it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The router that this machine reports to as a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports_to: Option<RouterRow>,
@@ -34,6 +37,9 @@ pub struct NodeRow {
     pub telemetry: Telemetry,
     /// Its model servers as last told.
     pub servers: Vec<Server>,
+    /// What its owner should know besides, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// The router that a node reports to.
@@ -62,6 +68,9 @@ pub struct FoundRow {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// What it is called here, where it says that it is one of ours. It may have moved, and nothing of this is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paired_as: Option<String>,
     /// Where its endpoint may be.
     pub addresses: Vec<String>,
 }

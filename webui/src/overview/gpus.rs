@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::gpu::{Card, CardState, GpuState, Process, Sample, Throttle};
+use domain::gpu::{Card, CardState, ForeignLoad, GpuState, Process, Sample, Throttle};
 use domain::machine::Machine;
 use domain::telemetry::Telemetry;
 
@@ -93,7 +93,7 @@ impl CardView {
             index: card.index,
             tone,
             state,
-            bars: sample.map(bars).unwrap_or_default(),
+            bars: sample.map(|sample| bars(sample, card.foreign.as_ref())).unwrap_or_default(),
             facts: sample.map(facts).unwrap_or_default(),
             notes: sample.map(notes).unwrap_or_default(),
             processes: sample.and_then(|sample| sample.processes.as_deref()).map(rows).unwrap_or_default(),
@@ -118,7 +118,7 @@ fn state(card: &Card) -> (&'static str, String) {
     }
 }
 
-fn bars(sample: &Sample) -> Vec<Bar> {
+fn bars(sample: &Sample, foreign: Option<&ForeignLoad>) -> Vec<Bar> {
     let utilization =
         sample.utilization_percent.map(|percent| Bar { name: texts::COMPUTING, percent, text: format!("{percent} %") });
     let vram = sample.vram.map(|vram| Bar {
@@ -126,7 +126,10 @@ fn bars(sample: &Sample) -> Vec<Bar> {
         percent: vram.percent(vram.used_bytes),
         text: texts::part_of(vram.used_bytes, vram.total_bytes),
     });
-    utilization.into_iter().chain(vram).collect()
+    // What is nothing needs no bar.
+    let pressure = foreign.map(|foreign| foreign.pressure_percent).filter(|percent| *percent > 0);
+    let pressure = pressure.map(|percent| Bar { name: texts::PRESSURE, percent, text: format!("{percent} %") });
+    utilization.into_iter().chain(pressure).chain(vram).collect()
 }
 
 fn facts(sample: &Sample) -> Vec<Fact> {
@@ -141,14 +144,19 @@ fn facts(sample: &Sample) -> Vec<Fact> {
     rows.into_iter().filter_map(|(name, value)| Some(Fact { name, value: value? })).collect()
 }
 
-fn notes(sample: &Sample) -> Vec<String> {
-    let throttle = sample.throttle.iter().flatten().copied();
-    let mut notes: Vec<String> = Vec::new();
-    for trouble in throttle.filter_map(Throttle::trouble).map(texts::sentence) {
-        if !notes.contains(&trouble) {
-            notes.push(trouble);
+/// What slows a card down, each thing once.
+pub(super) fn troubles(sample: &Sample) -> Vec<&'static str> {
+    let mut troubles = Vec::new();
+    for trouble in sample.throttle.iter().flatten().copied().filter_map(Throttle::trouble) {
+        if !troubles.contains(&trouble) {
+            troubles.push(trouble);
         }
     }
+    troubles
+}
+
+fn notes(sample: &Sample) -> Vec<String> {
+    let mut notes: Vec<String> = troubles(sample).into_iter().map(texts::sentence).collect();
     notes.extend(sample.ecc.uncorrected.filter(|count| *count > 0).map(texts::memory_errors));
     notes.extend(sample.mig_enabled.filter(|enabled| *enabled).map(|_| texts::MIG_ON.to_owned()));
     notes

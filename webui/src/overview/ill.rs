@@ -1,10 +1,11 @@
 //! What is ill, and what to do about it.
 
 use domain::health::State;
+use domain::node::Origin;
 use domain::telemetry::Telemetry;
 
 use super::gpus::wants_action;
-use crate::facts::{Overview, UpstreamRow, UpstreamState};
+use crate::facts::{Nodes, Overview, UpstreamRow, UpstreamState};
 use crate::texts;
 
 /// One thing that needs a person.
@@ -18,7 +19,8 @@ pub(super) struct Ill {
 }
 
 /// Everything that needs a person, the worst first.
-pub(super) fn all(house: &Overview, telemetry: &Telemetry) -> Vec<Ill> {
+pub(super) fn all(house: &Overview, telemetry: &Telemetry, nodes: &Nodes) -> Vec<Ill> {
+    let is_node = |name: &str| nodes.nodes.iter().any(|node| node.origin == Origin::Agent && node.name == name);
     let mut ills = Vec::new();
     if let Some(problem) = &house.config_problem {
         ills.push(Ill {
@@ -36,7 +38,11 @@ pub(super) fn all(house: &Overview, telemetry: &Telemetry) -> Vec<Ill> {
                 tone: "bad",
                 what: texts::silent(&row.name),
                 why: reason.clone(),
-                remedy: texts::silent_remedy(&row.where_),
+                remedy: if is_node(&row.name) {
+                    texts::SILENT_NODE_REMEDY.to_owned()
+                } else {
+                    texts::silent_remedy(&row.where_)
+                },
             });
         }
     }

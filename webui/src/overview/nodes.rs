@@ -3,6 +3,7 @@
 use domain::gpu::{Card, Process};
 use domain::node::{NodeState, Origin};
 
+use super::gpus;
 use crate::facts::{NodeRow, Nodes};
 use crate::texts;
 
@@ -12,9 +13,13 @@ pub(super) struct NodeView {
     pub(super) address: Option<String>,
     /// Class of the style sheet.
     pub(super) tone: &'static str,
-    pub(super) state: String,
+    /// In a word or two.
+    pub(super) state: &'static str,
+    /// What is so and what to do about it, where not all is well.
+    pub(super) sentence: Option<String>,
     pub(super) cards: Vec<String>,
     pub(super) servers: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// All but this machine.
@@ -23,10 +28,11 @@ pub(super) fn all(nodes: &Nodes) -> Vec<NodeView> {
 }
 
 fn view(node: &NodeRow) -> NodeView {
-    let tone = match node.state {
-        NodeState::Reporting => "good",
-        NodeState::Awaited => "wait",
-        NodeState::Silent { .. } => "bad",
+    let (tone, state) = match node.state {
+        NodeState::Reporting if node.origin == Origin::Exporter => ("good", texts::NODE_READ),
+        NodeState::Reporting => ("good", texts::NODE_REPORTS),
+        NodeState::Awaited => ("wait", texts::NODE_AWAITED),
+        NodeState::Silent { .. } => ("bad", texts::NODE_SILENT),
     };
     let gpus = &node.telemetry.gpus;
     let mut cards: Vec<String> = gpus.cards.iter().map(card).collect();
@@ -39,8 +45,10 @@ fn view(node: &NodeRow) -> NodeView {
         name: node.name.clone(),
         address: node.address.clone(),
         tone,
-        state: node.sentence.clone().unwrap_or_else(|| texts::NODE_REPORTS.to_owned()),
+        state,
+        sentence: node.sentence.clone(),
         cards,
+        notes: node.notes.clone(),
         servers: servers.map(|server| texts::node_server(&server.name, server.models.len(), &server.health)).collect(),
     }
 }
@@ -52,7 +60,10 @@ fn card(card: &Card) -> String {
         parts.extend(sample.utilization_percent.map(|percent| format!("{percent} %")));
         parts.extend(sample.vram.map(|vram| texts::part_of(vram.used_bytes, vram.total_bytes)));
         parts.extend(sample.temperature_c.map(|celsius| format!("{celsius} °C")));
+        parts.extend(gpus::troubles(sample).into_iter().map(str::to_owned));
     }
+    let pressure = card.foreign.as_ref().map(|load| load.pressure_percent).filter(|percent| *percent > 0);
+    parts.extend(pressure.map(texts::pressure));
     if let Some(load) = card.foreign.as_ref().filter(|load| load.backed_off) {
         parts.push(texts::in_use_by(&load.by.iter().map(Process::title).collect::<Vec<_>>()));
     }

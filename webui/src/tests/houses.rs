@@ -133,7 +133,7 @@ pub(crate) fn places() -> Places {
         local: true,
         health,
         engine: Some("vLLM".to_owned()),
-        pressure_percent: 0,
+        pressure_percent: 62,
         throttled: true,
         gpus: Some(domain::gpu::Gpus::default()),
         models,
@@ -208,6 +208,7 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         state,
         telemetry: Telemetry::default(),
         servers: Vec::new(),
+        notes: Vec::new(),
     };
     let mut nodes = vec![NodeRow { telemetry: telemetry.clone(), ..row("router", Origin::Here, NodeState::Reporting) }];
     if house.upstreams.iter().any(|upstream| upstream.name == "gpu-box") {
@@ -223,6 +224,7 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         nodes.push(NodeRow {
             telemetry: super::machines::gaming(),
             servers: vec![server],
+            notes: vec!["Its clock is 5 minutes behind ours: switch on time synchronisation.".to_owned()],
             ..row("gpu-box", Origin::Agent, NodeState::Reporting)
         });
         nodes.push(row("attic", Origin::Agent, NodeState::Silent { age_s: 70 }));
@@ -232,13 +234,15 @@ pub(super) fn nodes(house: &Overview, telemetry: &Telemetry) -> Nodes {
         address: "192.168.1.1:8484".to_owned(),
         problem: Some("no".to_owned()),
     });
-    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), nodes }
+    let node = reports_to.as_ref().map(|_| "router".to_owned());
+    Nodes { reports_to: reports_to.filter(|_| nodes.len() > 1), node, nodes }
 }
 
 /// Who announces itself.
 pub(super) fn found() -> FoundNodes {
     let addresses = vec!["192.168.1.20:8484".to_owned()];
-    FoundNodes { found: vec![FoundRow { name: "gpu-box".to_owned(), version: "0.1.0".to_owned(), addresses }] }
+    let (name, version) = ("gpu-box".to_owned(), "0.1.0".to_owned());
+    FoundNodes { found: vec![FoundRow { name, version, paired_as: Some("gpu-box".to_owned()), addresses }] }
 }
 
 /// A cache in which something is kept.

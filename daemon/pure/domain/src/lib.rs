@@ -23,6 +23,7 @@ pub mod reading;
 pub mod refusal;
 pub mod route;
 pub mod secret;
+pub mod semantic;
 pub mod sessions;
 pub mod sleep;
 pub mod strategy;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 
-pub use report::{MODELS_MAX, Report, SERVERS_MAX, ServedModel, Server};
+pub use report::{LeftOut, MODELS_MAX, Report, SERVERS_MAX, ServedModel, Server};
 pub use trust::{Code, Refused, Session};
 
 /// Most nodes that are kept besides this machine.
@@ -61,6 +61,8 @@ pub struct Node {
     pub telemetry: Arc<Telemetry>,
     /// Its model servers as last told.
     pub servers: Arc<Vec<Server>>,
+    /// What its owner should know besides, in sentences.
+    pub notes: Arc<Vec<String>>,
 }
 
 /// How long a node may be silent before what it told counts as old, in seconds: it tells every second, and a machine
@@ -109,6 +111,7 @@ impl Node {
             state: NodeState::Reporting,
             telemetry,
             servers: Arc::default(),
+            notes: Arc::default(),
         }
     }
 

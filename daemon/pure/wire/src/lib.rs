@@ -20,5 +20,6 @@ pub mod reply;
 pub mod rfc3339;
 mod saved;
 pub mod sse;
+pub mod table;
 
 pub use malformed::{Malformed, Uncarried};

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Gpu, GpuDraft, Log, LogDraft,
-    LogFormat, LogLevel, MIB, NodeDraft, NodeSettings, NodesSettings, RouteDraft, RouteSettings, TlsFiles,
-    UpstreamDraft,
+    Alias, AliasDraft, Config, Console, Data, Discovery, Draft, Endpoint, EndpointDraft, Gpu, GpuDraft, KnownNode, Log,
+    LogDraft, LogFormat, LogLevel, MIB, NodeDraft, NodeSettings, NodesDraft, NodesSettings, RouteDraft, RouteSettings,
+    TlsFiles, UpstreamDraft,
 };
 use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
@@ -60,7 +60,7 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
         route: check.route(&draft.route),
         gpu: check.gpu(&draft.gpu),
         node: check.node(&draft.node),
-        nodes: NodesSettings { enabled: draft.nodes.enabled.unwrap_or(true) },
+        nodes: check.nodes(&draft.nodes),
         cache: check.cache(&draft.cache),
         default_policy: Arc::new(default_policy),
         policies,
@@ -220,7 +220,7 @@ impl Check {
             slots: slots.and_then(|slots| u32::try_from(slots).ok()),
             one_model: draft.one_model.unwrap_or(false),
             is_node: false,
-            wake: self.wake(path, draft),
+            wake: self.wake(path, draft.wake.as_deref(), draft.wake_address.as_deref(), draft.wake_s),
             gpu: self.cards(&at("gpu"), draft),
             gpu_metrics: self.gpu_metrics(&at("gpu_metrics"), draft),
             name: self.upstream_name(&at("name"), draft.name.as_deref()),
@@ -240,11 +240,26 @@ impl Check {
         }
     }
 
-    fn wake(&mut self, path: &str, draft: &UpstreamDraft) -> Option<Wake> {
+    fn nodes(&mut self, draft: &NodesDraft) -> NodesSettings {
+        let mut known: Vec<KnownNode> = Vec::new();
+        for (position, draft) in draft.known.iter().enumerate() {
+            let path = format!("nodes.node[{position}]");
+            let name = self.upstream_name(&format!("{path}.name"), draft.name.as_deref());
+            if !name.is_empty() && known.iter().any(|known| known.name == name) {
+                self.problem(format!("{path}.name"), format!("{name:?} stands here twice; one is enough"));
+            }
+            let models = draft.models.clone().unwrap_or_else(|| vec!["*".to_owned()]);
+            let wake = self.wake(&path, draft.wake.as_deref(), draft.wake_address.as_deref(), draft.wake_s);
+            known.push(KnownNode { name, models, wake });
+        }
+        NodesSettings { enabled: draft.enabled.unwrap_or(true), known }
+    }
+
+    fn wake(&mut self, path: &str, mac: Option<&str>, to: Option<&str>, seconds: Option<u64>) -> Option<Wake> {
         let at = |key: &str| format!("{path}.{key}");
-        let guess = self.seconds(&at("wake_s"), draft.wake_s, 1..=3_600, 45);
+        let guess = self.seconds(&at("wake_s"), seconds, 1..=3_600, 45);
         let broadcast = SocketAddr::from(([255, 255, 255, 255], 9));
-        let address = match draft.wake_address.as_deref().map(str::parse) {
+        let address = match to.map(str::parse) {
             None => broadcast,
             Some(Ok(address)) => address,
             Some(Err(_)) => {
@@ -252,9 +267,8 @@ impl Check {
                 broadcast
             }
         };
-        let Some(text) = &draft.wake else {
-            for (key, is_given) in [("wake_address", draft.wake_address.is_some()), ("wake_s", draft.wake_s.is_some())]
-            {
+        let Some(text) = mac else {
+            for (key, is_given) in [("wake_address", to.is_some()), ("wake_s", seconds.is_some())] {
                 if is_given {
                     self.problem(at(key), "needs wake, the address of the machine's network card");
                 }

@@ -110,6 +110,19 @@ pub struct NodeDraft {
 #[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
 pub struct NodesDraft {
     pub enabled: Option<bool>,
+    /// `[[nodes.node]]`
+    pub known: Vec<KnownNodeDraft>,
+}
+
+/// `[[nodes.node]]`, see [`super::KnownNode`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct KnownNodeDraft {
+    pub name: Option<String>,
+    pub models: Option<Vec<String>>,
+    pub wake: Option<String>,
+    pub wake_address: Option<String>,
+    pub wake_s: Option<u64>,
 }
 
 /// `[cache]`, see [`crate::cache::Settings`]; and what holds where no policy says otherwise.

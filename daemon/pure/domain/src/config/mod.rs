@@ -11,13 +11,14 @@ use std::time::Duration;
 use crate::access::Access;
 use crate::cache;
 use crate::policy::{Asks, Policy};
+use crate::sleep::Wake;
 use crate::strategy::Strategy;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check, is_short_name};
 pub use draft::{
     AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
-    LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
+    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.
@@ -89,7 +90,7 @@ impl Config {
             ("cache.tenant_share", self.cache.tenant_share == other.cache.tenant_share),
             ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
             ("node", self.node == other.node),
-            ("nodes", self.nodes == other.nodes),
+            ("nodes.enabled", self.nodes.enabled == other.nodes.enabled),
             ("gpu.library", self.gpu.library == other.gpu.library),
         ] {
             if !same {
@@ -316,15 +317,39 @@ impl Default for NodeSettings {
 }
 
 /// `[nodes]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodesSettings {
     /// Take nodes in.
     pub enabled: bool,
+    /// What the owner says of some of them.
+    pub known: Vec<KnownNode>,
 }
 
 impl Default for NodesSettings {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, known: Vec::new() }
+    }
+}
+
+/// One `[[nodes.node]]`: what the owner says of a node, as he would of an upstream. It need not be paired yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownNode {
+    /// Its name here.
+    pub name: String,
+    /// Which of its models may be used, as for an upstream.
+    pub models: Vec<String>,
+    /// How its machine is woken when it sleeps.
+    pub wake: Option<Wake>,
+}
+
+impl NodesSettings {
+    /// A node's upstream with what the owner says of it.
+    #[must_use]
+    pub fn dress(&self, node: Upstream) -> Upstream {
+        match self.known.iter().find(|known| known.name == node.name) {
+            None => node,
+            Some(known) => Upstream { models: known.models.clone(), wake: known.wake, ..node },
+        }
     }
 }
 

@@ -226,7 +226,7 @@ impl Plain {
 }
 
 /// A text, or a list that holds one text block and nothing else.
-fn one_text(raw: &str) -> Option<std::borrow::Cow<'_, str>> {
+pub(super) fn one_text(raw: &str) -> Option<std::borrow::Cow<'_, str>> {
     if !raw.starts_with('[') {
         return text_of(raw);
     }

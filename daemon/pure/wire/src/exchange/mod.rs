@@ -18,6 +18,7 @@ mod kept;
 mod look;
 mod outgoing;
 mod provider;
+mod question;
 mod transcoder;
 
 pub use answer::{Answer, BadAnswer, answer, error_body, load_reply, whole_as_stream};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::KnownNodeDraft;
 use proptest::prelude::*;
 
 fn upstream(name: &str, kind: &str, url: &str) -> UpstreamDraft {
@@ -16,6 +17,34 @@ fn an_empty_file_is_a_good_config() {
     assert_eq!(config, Config::default());
     assert_eq!(config.endpoint.listen[0].port(), 8484);
     assert!(config.discovery.enabled);
+}
+
+#[test]
+fn nodes_are_woken_as_upstreams_are() {
+    let known = |name: Option<&str>, wake: Option<&str>, seconds| KnownNodeDraft {
+        name: name.map(str::to_owned),
+        wake: wake.map(str::to_owned),
+        wake_s: seconds,
+        ..KnownNodeDraft::default()
+    };
+    let with = |known: Vec<KnownNodeDraft>| {
+        check(&Draft { nodes: NodesDraft { known, ..NodesDraft::default() }, ..Draft::default() })
+    };
+    let config = with(vec![known(Some("gpu-box"), Some("aa:bb:cc:dd:ee:ff"), Some(9))]).unwrap();
+    let dressed = |name| config.nodes.dress(Upstream::node(name, "http://10.0.0.2:8484".to_owned()));
+    assert_eq!(dressed("gpu-box").wake.unwrap().guess, Duration::from_secs(9));
+    assert_eq!(dressed("other"), Upstream::node("other", "http://10.0.0.2:8484".to_owned()));
+    assert!(config.restart_needed(&Config::default()).is_empty(), "it is taken over at once");
+    for (drafts, path) in [
+        (vec![known(None, None, None)], "nodes.node[0].name"),
+        (vec![known(Some("a b"), None, None)], "nodes.node[0].name"),
+        (vec![known(Some("a"), None, None), known(Some("a"), None, None)], "nodes.node[1].name"),
+        (vec![known(Some("a"), Some("x"), None)], "nodes.node[0].wake"),
+        (vec![known(Some("a"), None, Some(3))], "nodes.node[0].wake_s"),
+    ] {
+        let problems = with(drafts).unwrap_err();
+        assert_eq!(problems.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [path]);
+    }
 }
 
 #[test]
