@@ -8,6 +8,8 @@ use super::{Check, NAME_CHARS_MAX, is_short_name};
 use crate::cache::{Chat, Rules, Scope, Settings, Store};
 use crate::policy::Policy;
 
+/// What a database in memory may take unless the config says so: routers have little.
+const IN_MEMORY_BYTES: u64 = 32 << 20;
 /// How a scope that is shared by a group is written.
 const GROUP: &str = "group:";
 
@@ -20,11 +22,12 @@ impl Check {
             Some(true) => Store::Memory { copy_every },
             Some(false) | None => Store::Disk,
         };
+        let disk_bytes = if in_memory == Some(true) { IN_MEMORY_BYTES } else { default.disk_max_bytes };
         let share = self.number("cache.tenant_share", draft.tenant_share, 1..=100, default.tenant_share.into());
         Settings {
             enabled: draft.enabled.unwrap_or(default.enabled),
             memory_max_bytes: self.mib("cache.memory_mib", draft.memory_mib, 1..=65_536, default.memory_max_bytes),
-            disk_max_bytes: self.mib("cache.disk_mib", draft.disk_mib, 1..=1_048_576, default.disk_max_bytes),
+            disk_max_bytes: self.mib("cache.disk_mib", draft.disk_mib, 1..=1_048_576, disk_bytes),
             tenant_share: u8::try_from(share).unwrap_or(100),
             store,
         }
@@ -123,6 +126,9 @@ mod tests {
         let config = check(&draft).unwrap();
         assert_eq!(config.cache.store, Store::Memory { copy_every: Duration::from_secs(600) });
         assert_eq!(config.cache.disk_max_bytes, 8 << 20);
+        let memory = CacheDraft { store: text("memory"), ..CacheDraft::default() };
+        let small = check(&Draft { cache: memory, ..Draft::default() }).unwrap();
+        assert_eq!(small.cache.disk_max_bytes, IN_MEMORY_BYTES, "memory is scarcer than disk");
         let (faq, others) = (&config.policies[0], &config.default_policy);
         assert_eq!((others.cache.chat, &others.cache.scope), (Chat::Off, &Scope::Tenant));
         let rules = &faq.cache;
