@@ -7,6 +7,7 @@ pub mod settings;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::semantic::{Bar, Signature, Vector, Verdict, check, gate};
 use domain::surface::Surface;
 use wire::exchange::{Ask, Step, Transcoder, Whole, answer, may_be_kept, replay, replay_stream, whole_of_stream};
 use wire::failure::{ErrorBody, FailureKind};
@@ -110,4 +111,18 @@ pub fn whole(data: &[u8]) {
             let _ = answer(&ask, far, &body, &context(), ELAPSED);
         }
     }
+}
+
+/// Compares the two halves of a text, whichever way round, and reads the bytes as both files of a table.
+pub fn semantic(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (left, right) = text.split_once('|').unwrap_or((&text, &text));
+    let _ = (check(left), check(right));
+    let (left, right) = (Signature::of(left), Signature::of(right));
+    assert_eq!(gate(&left, &right) == Verdict::Same, gate(&right, &left) == Verdict::Same);
+    assert!(!matches!(gate(&left, &left), Verdict::Other(_)));
+    let trust = Bar::read(data).trust(0.9);
+    assert!((0.0..=1.0).contains(&trust));
+    let _ = Vector::read(data);
+    let _ = wire::table::Table::read(Bytes::copy_from_slice(data), data);
 }
