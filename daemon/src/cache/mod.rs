@@ -209,6 +209,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_in_memory_is_found_without_the_database() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        // Nobody opens a database.
+        let cache = Cache::open(&Settings::default(), dir.path(), clock.clone());
+        cache.keep(key("house", 1), entry("a", "one", &clock));
+        for _ in 0..3 {
+            assert_eq!(cache.look(&key("house", 1)).await.unwrap().body, "one");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
     async fn a_purge_reaches_memory_and_database() {
         let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
         let cache = running(&Settings::default(), dir.path(), &clock);
