@@ -114,7 +114,10 @@ impl Console for House {
     }
 
     async fn purge_cache(&self, purge: Purge) -> Result<Purged, String> {
-        self.cache.purge(purge).await
+        // To its end, also if who asked for it does not wait.
+        let cache = self.cache.clone();
+        let purged = actix_web::rt::spawn(async move { cache.purge(purge).await });
+        purged.await.unwrap_or_else(|_| Err("the purge was broken off; try again".to_owned()))
     }
 
     fn body_bytes_max(&self) -> usize {

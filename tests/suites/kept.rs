@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use airlane_tests::client::{Exchange, Request, Response};
+use airlane_tests::client::{Exchange, Request, Response, send};
 use airlane_tests::daemon::{Daemon, Setup};
 use airlane_tests::events;
 use airlane_tests::fake::{Fake, Script, vector, vector_base64};
@@ -163,6 +163,7 @@ fn only_what_shall_be_the_same_each_time_is_kept() {
     let (fake, daemon) = pair("openai");
     for (more, why) in [
         (json!({"temperature": 0.7}), "neither temperature 0 nor a seed"),
+        (json!({"temperature": 1, "seed": -1}), "neither temperature 0 nor a seed"),
         (json!({"temperature": null}), "neither temperature 0 nor a seed"),
         (json!({"cache": {"no-store": true}}), "no-store"),
     ] {
@@ -171,7 +172,7 @@ fn only_what_shall_be_the_same_each_time_is_kept() {
             assert_eq!(status(&daemon.send(&ask_with(&more))), want, "{more}");
         }
     }
-    assert_eq!(fake.requests().len(), 6);
+    assert_eq!(fake.requests().len(), 8);
     for more in [json!({"temperature": 1, "seed": 7}), json!({"temperature": 1, "cache": {"use-cache": true}})] {
         assert!(status(&daemon.send(&ask_with(&more))).contains("stored"), "{more}");
         assert!(status(&daemon.send(&ask_with(&more))).contains("hit"), "{more}");
@@ -193,6 +194,10 @@ fn whatever_changes_the_answer_makes_another_question() {
         json!({"tools": tool}),
         json!({"response_format": {"type": "json_object"}}),
         json!({"unheard_of": 1}),
+        json!({"user": "me"}),
+        json!({"metadata": {"user_id": "me"}}),
+        json!({"session_id": "1"}),
+        json!({"provider": {"only": ["box"]}}),
         json!({"models": ["fake-2"]}),
         json!({"cache": {"namespace": "a"}}),
         json!({"messages": [{"role": "user", "content": "Say something "}]}),
@@ -204,7 +209,7 @@ fn whatever_changes_the_answer_makes_another_question() {
     }
     assert_eq!(fake.requests().len(), others.len());
     // What only names, bills or carries it does not.
-    for more in [json!({"user": "me"}), json!({"metadata": {"a": "b"}}), json!({"service_tier": "auto"})] {
+    for more in [json!({"prompt_cache_key": "me"}), json!({"tags": ["b"]}), json!({"service_tier": "auto"})] {
         assert!(status(&daemon.send(&ask_with(&more))).contains("hit"), "{more}");
     }
     let [_, anthropic, _] = questions(false);
@@ -276,6 +281,24 @@ fn clients_say_what_they_take() {
     let short = ask_with(&json!({"cache": {"ttl": 1, "namespace": "short"}}));
     assert!(status(&daemon.send(&short)).contains("stored"));
     eventually("the answer is too old", || status(&daemon.send(&short)).contains("miss"));
+}
+
+#[test]
+fn a_purge_holds_for_what_is_being_made() {
+    let (fake, daemon) = pair("openai");
+    fake.answer(Script::gated());
+    let mut before = daemon.open(&ask());
+    let _ = fake.wait_request(0);
+    let purge = Request::post("/api/v1/cache/purge", &json!({"all": true}));
+    assert_eq!(send(daemon.console()[0], &purge).status(), 200);
+    // Who asks now does not share it, and it is not kept.
+    let mut after = daemon.open(&ask());
+    let _ = fake.wait_request(1);
+    fake.release(1);
+    let first = before.finish();
+    assert_eq!(status(&first), "airlane; fwd=miss", "{}", first.text());
+    fake.release(1);
+    assert_eq!(status(&after.finish()), "airlane; fwd=miss; stored");
 }
 
 #[test]

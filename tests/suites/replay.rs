@@ -16,10 +16,13 @@ fn set(body: &mut Map<String, Value>, name: &str, value: Value) {
 
 const CHANGES: &[Change] = &[
     ("nothing", true, |_| {}),
-    ("user", true, |body| set(body, "user", json!("u"))),
+    ("user", false, |body| set(body, "user", json!("u"))),
     ("streamed", true, |body| set(body, "stream", json!(true))),
     ("a known default", true, |body| set(body, "stream", json!(false))),
-    ("metadata", true, |body| set(body, "metadata", json!({"a": 1}))),
+    ("metadata", false, |body| set(body, "metadata", json!({"a": 1}))),
+    ("tags", true, |body| set(body, "tags", json!(["a"]))),
+    ("session", false, |body| set(body, "session_id", json!("s"))),
+    ("places", false, |body| set(body, "provider", json!({"order": ["box"]}))),
     ("order", true, |body| *body = body.iter().rev().map(|(name, value)| (name.clone(), value.clone())).collect()),
     ("model", false, |body| set(body, "model", json!("other"))),
     ("seed", false, |body| set(body, "seed", json!(1))),
@@ -82,7 +85,9 @@ fn record(clients: &[&str], is_shared: bool) -> Vec<Line> {
                 set(&mut body, "temperature", json!(0));
                 set(&mut body, "messages", json!([{"role": "user", "content": question}]));
                 change(&mut body);
-                let change = if *is_same { "" } else { name };
+                // A house that shares does so among the users of a program as well.
+                let is_shared_user = is_shared && ["user", "metadata"].contains(name);
+                let change = if *is_same || is_shared_user { "" } else { name };
                 let owner = if is_shared { "" } else { client };
                 let label = format!("{question}|{change}|{owner}");
                 let line = json!({"label": label, "client": client, "body": body});

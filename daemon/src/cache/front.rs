@@ -59,6 +59,12 @@ fn weight(key: &Key, entry: &Entry) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Before(u64);
 
+impl Before {
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl Front {
     pub(super) fn new(bytes_max: u64, clock: Arc<dyn Clock>) -> Self {
         let parts = (bytes_max / PART_BYTES_MIN).clamp(1, PARTS_MAX);

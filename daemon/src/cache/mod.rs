@@ -85,6 +85,11 @@ impl Cache {
         entry
     }
 
+    /// Purges so far: who began to make an answer before one does not keep it after.
+    pub(crate) fn purges(&self) -> u64 {
+        self.front.before().number()
+    }
+
     /// Throws away what is named. What was kept before does not come back.
     ///
     /// # Errors

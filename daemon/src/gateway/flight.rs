@@ -27,6 +27,8 @@ pub(crate) struct Flights(Mutex<HashMap<Key, Arc<Flight>>>);
 /// One call.
 struct Flight {
     lane: Lane,
+    /// Purges of kept answers when it began.
+    purges: u64,
     /// What its pilot waits for.
     waits: Arc<Waiting>,
     tape: Mutex<Tape>,
@@ -74,6 +76,18 @@ pub(super) struct Head {
     pub(super) queued: Duration,
 }
 
+/// Who wants to share a call.
+pub(super) struct Passenger<'a> {
+    /// A call that is less urgent is not shared: it may wait for longer than this request has to.
+    pub(super) lane: Lane,
+    /// What the request waits for.
+    pub(super) waits: &'a Arc<Waiting>,
+    /// Purges of kept answers so far: a call that began before one is not shared after it.
+    pub(super) purges: u64,
+    /// False for who wants an answer that is made from now on.
+    pub(super) joins: bool,
+}
+
 /// What comes of wanting to share.
 pub(super) enum Boarded {
     /// A call that asks the same has just ended, and its answer is kept.
@@ -85,20 +99,19 @@ pub(super) enum Boarded {
 }
 
 impl Flights {
-    /// Shares the call of this key, or begins one. A call that is less urgent than `lane` is not shared: it may wait for
-    /// longer than this request has to. `joins` is false for who wants an answer that is made from now on. `kept` looks
-    /// once more for a kept answer, since one may have been made since it was looked for.
+    /// Shares the call of this key, or begins one. `kept` looks once more for a kept answer, since one may have been made
+    /// since it was looked for.
     pub(super) fn board(
         self: &Arc<Self>,
         key: &Key,
-        lane: Lane,
-        waits: &Arc<Waiting>,
-        joins: bool,
+        who: Passenger<'_>,
         kept: impl FnOnce() -> Option<Arc<Entry>>,
     ) -> Boarded {
+        let Passenger { lane, waits, purges, joins } = who;
         let mut flights = self.lock();
         if joins {
-            if let Some(flight) = flights.get(key).filter(|flight| flight.lane <= lane) {
+            let fits = |flight: &&Arc<Flight>| flight.lane <= lane && flight.purges == purges;
+            if let Some(flight) = flights.get(key).filter(fits) {
                 return Boarded::Joined(Reader::new(flight.clone()));
             }
             if let Some(entry) = kept() {
@@ -106,7 +119,7 @@ impl Flights {
             }
         }
         let (news, _) = watch::channel(());
-        let flight = Arc::new(Flight { lane, waits: waits.clone(), tape: Mutex::default(), news });
+        let flight = Arc::new(Flight { lane, purges, waits: waits.clone(), tape: Mutex::default(), news });
         flights.insert(key.clone(), flight.clone());
         drop(flights);
         let reader = Reader::new(flight.clone());
@@ -237,7 +250,13 @@ impl Reader {
             end: Some(End::Complete { is_kept: true }),
         };
         let (news, _) = watch::channel(());
-        Self::new(Arc::new(Flight { lane: Lane::default(), waits: Arc::default(), tape: Mutex::new(tape), news }))
+        Self::new(Arc::new(Flight {
+            lane: Lane::default(),
+            purges: 0,
+            waits: Arc::default(),
+            tape: Mutex::new(tape),
+            news,
+        }))
     }
 
     /// What the call waits for.
@@ -289,8 +308,12 @@ impl Reader {
 mod tests {
     use super::*;
 
+    fn board(flights: &Arc<Flights>, key: &Key, lane: Lane, purges: u64) -> Boarded {
+        flights.board(key, Passenger { lane, waits: &Arc::default(), purges, joins: true }, || None)
+    }
+
     fn first(flights: &Arc<Flights>, key: &Key, lane: Lane) -> (Reader, Recorder) {
-        match flights.board(key, lane, &Arc::default(), true, || None) {
+        match board(flights, key, lane, 0) {
             Boarded::First(reader, recorder) => (reader, recorder),
             Boarded::Kept(_) | Boarded::Joined(_) => panic!("it is the first"),
         }
@@ -331,7 +354,7 @@ mod tests {
         let flights = Arc::new(Flights::default());
         for complete in [true, false] {
             let (mut reader, recorder) = first(&flights, &key(), Lane::Normal);
-            let joined = flights.board(&key(), Lane::Normal, &Arc::default(), true, || None);
+            let joined = board(&flights, &key(), Lane::Normal, 0);
             assert!(matches!(joined, Boarded::Joined(_)));
             recorder.begin(head(), []);
             if complete {
@@ -350,8 +373,9 @@ mod tests {
         let (_, bulk) = first(&flights, &key(), Lane::Bulk);
         let (_, urgent) = first(&flights, &key(), Lane::Interactive);
         drop(bulk);
-        let joined = flights.board(&key(), Lane::Bulk, &Arc::default(), true, || None);
+        let joined = board(&flights, &key(), Lane::Bulk, 0);
         assert!(matches!(joined, Boarded::Joined(_)), "the urgent one is under way");
+        assert!(matches!(board(&flights, &key(), Lane::Bulk, 1), Boarded::First(..)), "something was purged since");
         drop((joined, urgent));
         assert!(flights.lock().is_empty());
     }

@@ -56,6 +56,8 @@ pub(super) struct Job {
     pub(super) cache: Option<Status>,
     /// Under what its answer is kept.
     pub(super) keeping: Option<Keeping>,
+    /// Purges of kept answers when its call began.
+    pub(super) purges: u64,
     /// Where the answer is written for all who share it.
     pub(super) tape: Option<Recorder>,
     /// All places failed once and are tried again.
@@ -169,6 +171,7 @@ impl Job {
             wishes: client.wishes,
             cache: None,
             keeping: None,
+            purges: 0,
             tape: None,
             second_round: false,
             failure: None,

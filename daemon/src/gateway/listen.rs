@@ -10,7 +10,7 @@ use bytes::Bytes;
 use domain::cache::Status;
 use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
-use wire::exchange::{Answer, Ask, Step, Transcoder, answer, whole_as_stream, whole_of_stream};
+use wire::exchange::{Answer, Ask, Step, Transcoder, answer, replay, whole_as_stream, whole_of_stream};
 use wire::reply::ReplyContext;
 
 use super::answer_error::ServeError;
@@ -120,11 +120,15 @@ impl Listener {
                 self.joined = Some(Box::new(job));
                 return false;
             }
-            Recalled::Kept(job, entry) => {
+            Recalled::Kept(mut job, entry) => {
+                let ttl = entry.fresh_for(job.gateway.clock.unix_ms());
+                job.tells(Status::Hit { ttl, detail: "exact" });
+                self.ear.cache = job.cache;
                 self.reader = Reader::of_kept(&entry);
                 self.joined = Some(Box::new(job));
             }
             Recalled::Shared(next) => {
+                self.ear.cache = next.ear.cache;
                 self.reader = next.reader;
                 self.joined = next.joined;
             }
@@ -149,7 +153,7 @@ impl Listener {
     fn sees(&mut self, pieces: u32, usage: domain::usage::Usage) {
         if let Some(job) = &mut self.joined {
             job.settlement.saw(pieces);
-            job.settlement.usage = usage.as_saved();
+            job.settlement.usage = if usage.saved.is_some() { usage } else { usage.as_saved() };
         }
     }
 
@@ -194,8 +198,9 @@ impl Listener {
         };
         let body =
             body.ok_or_else(|| Arc::new(unreadable(&head, "the stream cannot be read as a whole".to_owned())))?;
-        let answered = answer(&self.ear.ask, head.far, &body, &self.ear.context, self.elapsed());
-        match answered {
+        // Who shares it pays nothing, and has an id of its own.
+        let give = if self.joined.is_some() { replay } else { answer };
+        match give(&self.ear.ask, head.far, &body, &self.ear.context, self.elapsed()) {
             Ok(answer) => Ok((head, answer, is_kept)),
             Err(bad) => Err(Arc::new(unreadable(&head, bad.to_string()))),
         }

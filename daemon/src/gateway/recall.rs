@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use domain::cache::{Entry, HEAD_BYTES_MAX, Key, Status};
+use bytes::Bytes;
+use domain::cache::{Entry, HEAD_BYTES_MAX, Key, Scope, Status};
 use domain::route::sole_model;
 use domain::surface::Surface;
 use ring::digest::{Context, SHA256};
 use wire::exchange::{may_be_kept, whole_of_stream};
 
 use super::answer_error::ServeError;
-use super::flight::Boarded;
+use super::flight::{Boarded, Passenger};
 use super::job::{Job, Live};
 use super::listen::{Ear, Listener, fly};
 
@@ -21,6 +22,9 @@ const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
 
 /// Largest answer that is kept: a thousand vectors. One that is larger would push out hundreds of others.
 const ANSWER_BYTES_MAX: usize = 2 << 20;
+
+/// Longest stream of which a whole answer is made to be kept: frames are mostly not text.
+const STREAM_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
 
 /// Where the answer comes from.
 pub(super) enum Recalled {
@@ -48,8 +52,9 @@ impl Keeping {
             digest.update(bytes);
         };
         part(FORM);
-        part(job.policy.name.as_bytes());
         part(&job.policy.cache.revision());
+        // Where tenants share, their users do as well; otherwise a program's users are different people.
+        part(&if job.policy.cache.scope == Scope::Tenant { job.ask.asker() } else { Vec::new() });
         part(job.wishes.namespace.as_deref().unwrap_or_default().as_bytes());
         part(&job.ask.canonical());
         part(&[u8::from(job.forwarded.beta)]);
@@ -115,7 +120,8 @@ fn board(mut job: Job, key: &Key) -> Recalled {
     // A tape of OpenAI's Responses surface cannot be given to whoever wants the answer in the other form.
     let joins = !job.wishes.no_cache && job.ask.near != Surface::OpenaiResponses;
     let mut ear = Ear::of(&job);
-    match gateway.flights.board(key, job.entry.lane, &job.waits, joins, kept) {
+    let purges = gateway.cache.purges();
+    match gateway.flights.board(key, Passenger { lane: job.entry.lane, waits: &job.waits, purges, joins }, kept) {
         Boarded::Kept(entry) => Recalled::Kept(job, entry),
         Boarded::Joined(reader) => {
             job.tells(Status::Collapsed);
@@ -123,6 +129,12 @@ fn board(mut job: Job, key: &Key) -> Recalled {
             Recalled::Shared(Listener::new(ear, reader, Some(job)))
         }
         Boarded::First(reader, recorder) => {
+            if matches!(job.cache, Some(Status::Collapsed)) {
+                // The call that it shared has failed: this one is its own.
+                job.tells(Status::Miss { stored: false });
+                ear.cache = job.cache;
+            }
+            job.purges = purges;
             job.tape = Some(recorder);
             fly(job);
             Recalled::Shared(Listener::new(ear, reader, None))
@@ -169,9 +181,15 @@ impl Job {
 
     /// Keeps a shared call's answer, if it may be kept; tells whether it did. The answer belongs to the model that made it,
     /// whichever was expected to.
-    pub(super) fn keep(&self, live: &Live, is_stream: bool, said: &[bytes::Bytes]) -> bool {
+    pub(super) fn keep(&self, live: &Live, is_stream: bool, said: &[Bytes]) -> bool {
         let Some(keeping) = &self.keeping else { return false };
-        let leg = live.leg();
+        let (leg, ttl) = (live.leg(), self.wishes.ttl(&self.policy.cache));
+        let bytes: usize = said.iter().map(Bytes::len).sum();
+        let is_large = bytes > if is_stream { STREAM_BYTES_MAX } else { ANSWER_BYTES_MAX };
+        // What was asked before a purge may be what was purged.
+        if is_large || ttl.is_zero() || self.gateway.cache.purges() != self.purges {
+            return false;
+        }
         let body = if is_stream {
             whole_of_stream(leg.far, said).filter(|whole| whole.may_be_kept).map(|whole| whole.body)
         } else {
@@ -180,13 +198,14 @@ impl Job {
         let Some(body) = body.filter(|body| body.len() <= ANSWER_BYTES_MAX) else { return false };
         let entry = Entry {
             surface: leg.far,
-            body,
+            // A copy: what came from the network is a piece of a buffer that is larger.
+            body: Bytes::copy_from_slice(&body),
             target: leg.target.clone(),
             model: self.ask.model().into(),
             tenant: self.entry.client.clone(),
             head: self.ask.head(HEAD_BYTES_MAX).into(),
             kept_ms: self.gateway.clock.unix_ms(),
-            ttl: self.wishes.ttl(&self.policy.cache),
+            ttl,
         };
         self.gateway.cache.keep(keeping.key(&leg.target.model), entry);
         true

@@ -84,6 +84,7 @@ fn open_as_it_is(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA synchronous = NORMAL;
          PRAGMA journal_size_limit = {LOG_BYTES_MAX};
          PRAGMA cache_size = -{PAGES_KIB};
+         PRAGMA secure_delete = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;"

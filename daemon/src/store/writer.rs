@@ -192,7 +192,6 @@ impl Writer {
     fn try_purge(&mut self, purge: &Purge) -> Result<Purged, StoreError> {
         let now_ms = self.shared.clock.unix_ms();
         let Some(Working { connection, .. }) = &mut self.file else { return Ok(Purged::default()) };
-        connection.pragma_update(None, "secure_delete", true)?;
         let (mut purged, mut after) = (Purged::default(), Some(0));
         while let Some(from) = after {
             let whole = connection.transaction()?;
@@ -206,8 +205,11 @@ impl Writer {
             whole.commit()?;
             after = named.next;
         }
-        connection.pragma_update(None, "secure_delete", false)?;
+        // Also where nothing else was written since the last copy: the copy is to lose it too.
+        self.house.changed();
         self.house.finish(connection, &self.home)?;
+        // What was put aside because of damage cannot be looked through.
+        file::remove(&file::beside(&self.home.on_disk(), ".damaged"))?;
         Ok(purged)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Key};
+use super::{Entry, HEAD_BYTES_MAX, Key};
 
 /// Names entries: every condition that is given must hold. Without any, nothing is named: everything is named by `all`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,11 @@ impl Purge {
             if !is_hex || !(DIGITS_MIN..=64).contains(&entry.len()) {
                 return Err(format!("an entry is named by {DIGITS_MIN} to 64 hexadecimal digits"));
             }
+        }
+        if self.prefix.as_ref().is_some_and(|prefix| prefix.len() > HEAD_BYTES_MAX) {
+            return Err(format!(
+                "of a conversation's beginning, {HEAD_BYTES_MAX} bytes are known; give a shorter prefix"
+            ));
         }
         if self.prefix.as_ref().is_some_and(String::is_empty) {
             return Err("the prefix is empty: everything begins so".to_owned());
@@ -88,7 +93,9 @@ mod tests {
         for (entry, want) in [("abcd", false), ("abcdef01", true), ("abcdefg1", false), (&*"a".repeat(65), false)] {
             assert_eq!(named(Purge { entry: Some(entry.into()), ..Purge::default() }), want, "{entry}");
         }
-        assert!(!named(Purge { prefix: Some(String::new()), ..Purge::default() }));
+        for (prefix, want) in [("", false), (&*"p".repeat(200), true), (&*"p".repeat(201), false)] {
+            assert_eq!(named(Purge { prefix: Some(prefix.to_owned()), ..Purge::default() }), want, "{prefix}");
+        }
     }
 
     #[test]

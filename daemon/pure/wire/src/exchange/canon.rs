@@ -8,9 +8,9 @@ use domain::surface::{Surface, Task};
 use super::Ask;
 use crate::json::{canonical, elements, members, text_of, write_string};
 
-/// Members that do not change what is answered, only how it is brought, billed or found; and the names of models and
-/// places, which a key holds apart from this.
-const TRANSPORT: [&str; 19] = [
+/// Members that do not change what is answered, only how it is brought, billed or found; and the names of models, which a key
+/// holds apart from this.
+const TRANSPORT: [&str; 17] = [
     "keep_alive",
     "metadata",
     "model",
@@ -18,11 +18,9 @@ const TRANSPORT: [&str; 19] = [
     "name",
     "prompt_cache_key",
     "prompt_cache_retention",
-    "provider",
     "route",
     "safety_identifier",
     "service_tier",
-    "session_id",
     "store",
     "stream",
     "stream_options",
@@ -80,7 +78,22 @@ impl Ask {
     #[must_use]
     pub fn is_deterministic(&self) -> bool {
         let knob = |name: &str| self.object.raw(name).or_else(|| self.option(name)).filter(|raw| *raw != "null");
-        knob("seed").is_some() || knob("temperature").is_some_and(|raw| raw.parse() == Ok(0.0_f64))
+        // Below 0 it means another one each time (llama.cpp, Ollama).
+        let is_fixed = |raw: &str| raw.parse::<f64>().is_ok_and(|seed| seed >= 0.0);
+        knob("seed").is_some_and(is_fixed) || knob("temperature").is_some_and(|raw| raw.parse() == Ok(0.0_f64))
+    }
+
+    /// Who asks, as far as the client says it: the user of a program that serves many.
+    #[must_use]
+    pub fn asker(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for name in ["metadata", "safety_identifier", "user"] {
+            if let Some(raw) = self.object.raw(name).filter(|raw| *raw != "null") {
+                write_string(&mut out, name);
+                canonical(raw, &mut out);
+            }
+        }
+        out
     }
 
     /// How the conversation begins, in at most `bytes_max` bytes: its first message, or its text.

@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::surface::{Surface, Task};
 use domain::usage::Usage;
+use serde_json::Value;
 
 use super::Ask;
 use super::answer::{Answer, BadAnswer, answer, encode, read_vectors, refuse_error, reply};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
+use super::known;
 use crate::json::Object;
 use crate::malformed::Malformed;
 use crate::ollama::Form;
@@ -20,7 +22,8 @@ use crate::openai;
 use crate::reply::{ChatReply, Choice, Event, Finish, ReplyContext};
 use crate::saved::{self, Saved};
 
-/// Whether an upstream's whole answer may be kept: it is complete, says something, and the model ended it by itself.
+/// Whether an upstream's whole answer may be kept: it is complete, says something, the model ended it by itself and says so,
+/// and nothing in it would be lost when it is given again.
 ///
 /// Answers of OpenAI's Responses surface are passed on unread, and so are not kept.
 #[must_use]
@@ -28,7 +31,9 @@ pub fn may_be_kept(far: Surface, body: &Bytes) -> bool {
     let is_answer = match far.task() {
         Task::Embedding => read_vectors(far, body).is_ok_and(|reply| !reply.vectors.is_empty()),
         Task::Chat | Task::Completion if far != Surface::OpenaiResponses => {
+            let is_readable = |said: &Value| known::is_known(far, said) && known::says_its_end(far, said);
             reply(far, body).is_ok_and(|reply| ends_by_itself(&reply))
+                && serde_json::from_slice(body).is_ok_and(|said| is_readable(&said))
         }
         Task::Chat | Task::Completion | Task::TokenCount => false,
     };
@@ -50,7 +55,7 @@ pub fn whole_of_stream(far: Surface, chunks: &[Bytes]) -> Option<Whole> {
     if far == Surface::OpenaiResponses {
         return None;
     }
-    let reply = collect(far, chunks).ok().flatten()?;
+    let (reply, is_known) = collect(far, chunks).ok().flatten()?;
     let context = ReplyContext {
         unique: "kept".to_owned(),
         model: reply.model.clone().unwrap_or_default(),
@@ -66,20 +71,33 @@ pub fn whole_of_stream(far: Surface, chunks: &[Bytes]) -> Option<Whole> {
         }
         _ => openai::chat_reply::encode(&reply, &context),
     };
-    Some(Whole { body: body.into(), may_be_kept: ends_by_itself(&reply) })
+    Some(Whole { body: body.into(), may_be_kept: is_known && ends_by_itself(&reply) })
 }
 
-/// Reads a stream to its end; `None` if it was cut.
-fn collect(far: Surface, chunks: &[Bytes]) -> Result<Option<ChatReply>, Malformed> {
+/// Reads a stream to its end, and tells whether it says why it ended and nothing that would be lost; `None` if it was cut.
+fn collect(far: Surface, chunks: &[Bytes]) -> Result<Option<(ChatReply, bool)>, Malformed> {
     let mut decoder = Decoder::new(far);
     let mut pieces = Vec::new();
     for chunk in chunks {
         decoder.feed(chunk, &mut pieces)?;
     }
     pieces.extend(decoder.finish()?);
+    let frames: Vec<Value> = pieces.iter().filter_map(|piece| frame(&piece.raw)).collect();
+    // OpenAI's completions are the only ones whose end is taken for a finish.
+    let says_its_end = far != Surface::OpenaiCompletions
+        || frames.iter().any(|frame| frame["choices"][0]["finish_reason"].is_string());
+    let is_known = says_its_end && frames.iter().all(|frame| known::is_known(far, frame));
     let events: Vec<Event> = pieces.into_iter().flat_map(|piece| piece.events).collect();
     let is_whole = events.contains(&Event::Done) && !events.iter().any(|event| matches!(event, Event::Failed(_)));
-    Ok(is_whole.then(|| ChatReply::of_events(events)))
+    Ok(is_whole.then(|| (ChatReply::of_events(events), is_known)))
+}
+
+/// The JSON of a frame that has some; one that cannot be read is a text, which nobody knows.
+fn frame(raw: &[u8]) -> Option<Value> {
+    let begin = raw.iter().position(|byte| *byte == b'{')?;
+    let end = raw.iter().rposition(|byte| *byte == b'}')?;
+    let unread = || serde_json::json!({"message": "unread", "content": ["unread"]});
+    Some(serde_json::from_slice(raw.get(begin..=end)?).unwrap_or_else(|_| unread()))
 }
 
 fn ends_by_itself(reply: &ChatReply) -> bool {
@@ -212,7 +230,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     const CHATS: [(Surface, &str); 3] = [
         (Surface::OpenaiChat, r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#),
@@ -251,6 +269,8 @@ mod tests {
             (chat("length", &said), false),
             (chat("content_filter", &said), false),
             (chat("error", &said), false),
+            (r#"{"choices":[{"message":{"content":"half an ans"},"finish_reason":null}]}"#.into(), false),
+            (chat("stop", &json!({"content": "Hi", "annotations": [{"type": "url_citation"}]})), false),
             (chat("stop", &json!({"role": "assistant", "content": ""})), false),
             (r#"{"error":{"message":"no"},"choices":[]}"#.into(), false),
             (r#"{"choices":[]}"#.into(), false),
@@ -306,7 +326,7 @@ mod tests {
             let asked = ask(near, body);
             let stream = replay_stream(&asked, Surface::OpenaiChat, &hello(), context(), Duration::ZERO, true).unwrap();
             let text = String::from_utf8(stream.frames.concat()).unwrap();
-            let collected = collect(near, &stream.frames).unwrap().expect("it is a whole stream");
+            let (collected, _) = collect(near, &stream.frames).unwrap().expect("it is a whole stream");
             let want = reply(Surface::OpenaiChat, &hello()).unwrap();
             assert_eq!(collected.choices, want.choices, "{text}");
             assert!(text.contains(r#""airlane":{"input_tokens":5,"output_tokens":2}"#), "{text}");

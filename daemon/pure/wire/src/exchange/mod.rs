@@ -15,6 +15,7 @@ mod canon;
 mod decoder;
 mod encoder;
 mod kept;
+mod known;
 mod look;
 mod outgoing;
 mod provider;
