@@ -404,5 +404,7 @@ async fn copies_are_made_in_time() {
         || rusqlite::Connection::open(&copy).ok()?.query_row("SELECT count(*) FROM answer", [], |row| row.get(0)).ok();
     running.until("a copy is made", |_| entries() == Some(1_u64)).await;
     assert_eq!(mode(&copy), 0o600);
+    assert_eq!(running.purge(Purge { all: true, ..Purge::default() }).await, 1);
+    assert_eq!(entries(), Some(0), "the copy loses it, though nothing else was written since it was made");
     running.store.close(Duration::from_secs(20)).await;
 }
