@@ -5,7 +5,7 @@ mod nodes;
 mod places;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::cache::{Listed, Purge, Purged, Stats};
 use domain::telemetry::Telemetry;
@@ -37,6 +37,9 @@ impl House {
         self.dispatcher.with(|dispatch, now| HealthRow::of(&dispatch.places.standing(upstream, now)))
     }
 }
+
+/// Longest wait for the newest kept answers to be written before they are listed.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 impl Console for House {
     fn overview(&self) -> Overview {
@@ -108,6 +111,8 @@ impl Console for House {
 
     async fn cache_entries(&self, filter: Purge, max: usize) -> Result<Vec<Listed>, String> {
         let cache = self.cache.clone();
+        // Who lists what was kept a moment ago wants to see it; a disk that is very slow is not waited for.
+        let _ = tokio::time::timeout(FLUSH_MAX, cache.flush()).await;
         // It reads the file, which may take a while.
         let listed = tokio::task::spawn_blocking(move || cache.list(&filter, max)).await;
         listed.unwrap_or_else(|_| Err("the list could not be made; Airlane's log says why".to_owned()))

@@ -302,6 +302,14 @@ fn a_purge_holds_for_what_is_being_made() {
 }
 
 #[test]
+fn what_was_kept_a_moment_ago_is_listed() {
+    let (_fake, daemon) = pair("openai");
+    let _ = daemon.send(&ask());
+    let listed = send(daemon.console()[0], &Request::get("/api/v1/cache/entries")).json();
+    assert_eq!(listed["entries"][0]["head"], "Say something", "{listed}");
+}
+
+#[test]
 fn vectors_are_kept() {
     let (fake, daemon) = pair("openai");
     let body = json!({"model": "fake-1", "input": ["one", "two"]});

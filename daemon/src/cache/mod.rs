@@ -116,7 +116,6 @@ impl Cache {
     }
 
     /// Waits until all that was kept before is in the database, or given up.
-    #[cfg(test)]
     pub(crate) async fn flush(&self) {
         if let Some(store) = &self.store {
             store.flush().await;

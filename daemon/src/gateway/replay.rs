@@ -32,7 +32,10 @@ pub(super) fn respond(mut job: Job, entry: &Entry) -> Result<HttpResponse, Box<J
     );
     response.insert_header((AGE, entry.age(now_ms).as_secs()));
     match replayed(&mut job, entry) {
-        Err(_) => Err(Box::new(job)),
+        Err(_) => {
+            job.tells(Status::Miss { stored: false });
+            Err(Box::new(job))
+        }
         Ok(Replayed::Whole(body)) => {
             whole_headers(&mut response);
             job.settlement.complete();

@@ -223,7 +223,6 @@ impl Store {
     }
 
     /// Waits until all that was kept before is written, or given up.
-    #[cfg(test)]
     pub(crate) async fn flush(&self) {
         let (done, answer) = oneshot::channel();
         self.queue.push(Job::Control(Control::Flush(done)));

@@ -32,7 +32,6 @@ pub(super) enum Control {
     /// Throw away what is named.
     Purge(Box<Purge>, oneshot::Sender<Result<Purged, String>>),
     /// Say when all before it is done.
-    #[cfg(test)]
     Flush(oneshot::Sender<()>),
     /// Nothing comes after it.
     Close(oneshot::Sender<()>),

@@ -93,7 +93,6 @@ impl Writer {
                     self.look_after_house();
                     let _ = done.send(purged);
                 }
-                #[cfg(test)]
                 Control::Flush(done) => {
                     self.look_after_house();
                     let _ = done.send(());
