@@ -15,6 +15,7 @@ use super::answer::{Answer, BadAnswer, answer, encode, read_vectors, refuse_erro
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::known;
+use crate::chat::Part;
 use crate::json::Object;
 use crate::malformed::Malformed;
 use crate::ollama::Form;
@@ -71,7 +72,10 @@ pub fn whole_of_stream(far: Surface, chunks: &[Bytes]) -> Option<Whole> {
         }
         _ => openai::chat_reply::encode(&reply, &context),
     };
-    Some(Whole { body: body.into(), may_be_kept: is_known && ends_by_itself(&reply) })
+    let body = Bytes::from(body);
+    // A surface may have no form for all that its stream said: then it is not the same answer any more.
+    let may_be_kept = is_known && ends_by_itself(&reply) && may_be_kept(far, &body);
+    Some(Whole { body, may_be_kept })
 }
 
 /// Reads a stream to its end, and tells whether it says why it ended and nothing that would be lost; `None` if it was cut.
@@ -102,7 +106,8 @@ fn frame(raw: &[u8]) -> Option<Value> {
 
 fn ends_by_itself(reply: &ChatReply) -> bool {
     let is_natural = |choice: &Choice| {
-        matches!(choice.finish, Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls) && !choice.parts.is_empty()
+        matches!(choice.finish, Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls)
+            && choice.parts.iter().any(|part| !matches!(part, Part::Text(text) if text.is_empty()))
     };
     !reply.choices.is_empty() && reply.choices.iter().all(is_natural)
 }
@@ -278,6 +283,8 @@ mod tests {
         ] {
             assert_eq!(may_be_kept(Surface::OpenaiChat, &body), want, "{body:?}");
         }
+        let silent = r#"{"choices":[{"text":"","finish_reason":"stop"}]}"#;
+        assert!(!may_be_kept(Surface::OpenaiCompletions, &silent.into()));
         assert!(may_be_kept(Surface::OpenaiEmbeddings, &r#"{"data":[{"embedding":[1]}]}"#.into()));
         for no_vectors in [r#"{"error":"x"}"#, "<html>", "{}", r#"{"data":[]}"#] {
             assert!(!may_be_kept(Surface::OpenaiEmbeddings, &no_vectors.into()), "{no_vectors}");
