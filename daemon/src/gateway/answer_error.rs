@@ -76,19 +76,8 @@ impl ServeError {
 
     /// Whether the same request may fare better another time.
     pub(super) fn may_pass(&self) -> bool {
-        match self {
-            Self::Refused(_) => true,
-            Self::Call { error, .. } => error.may_retry(),
-            Self::Malformed(_)
-            | Self::TooLarge { .. }
-            | Self::SlowBody { .. }
-            | Self::Encoding(_)
-            | Self::BrokenBody(_)
-            | Self::NotKept
-            | Self::NotSent { .. }
-            | Self::NoSuchMethod { .. }
-            | Self::NoSuchPath { .. } => false,
-        }
+        let Self::Call { error, .. } = self else { return matches!(self, Self::Refused(_)) };
+        error.may_retry()
     }
 
     /// A word for metrics and logs.
