@@ -4,7 +4,7 @@ use std::path::Path;
 
 use domain::config::{
     AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
-    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
+    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -80,6 +80,10 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             tenant_share: table.take("tenant_share"),
             store: table.take_text("store"),
             copy_every_s: table.take("copy_every_s"),
+            table: given(table, "table", |table| TableDraft {
+                vectors: table.take_text("vectors"),
+                tokenizer: table.take_text("tokenizer"),
+            }),
             rules: cache_rules(table),
         }),
         policies: root.each_table("policy", |table| PolicyDraft {
@@ -88,6 +92,7 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             clients: table.take_texts("clients"),
             models: table.take_texts("models"),
             cache: section(table, "cache", cache_rules),
+            semantic: given(table, "semantic", semantic),
         }),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
@@ -102,10 +107,15 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
 }
 
 fn section<T: Default>(root: &mut Table<'_, '_>, key: &'static str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> T {
-    let Some(mut table) = root.take_table(key) else { return T::default() };
+    given(root, key, read).unwrap_or_default()
+}
+
+/// A section that means something by being there.
+fn given<T>(root: &mut Table<'_, '_>, key: &'static str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Option<T> {
+    let mut table = root.take_table(key)?;
     let value = read(&mut table);
     table.finish();
-    value
+    Some(value)
 }
 
 fn cache_rules(table: &mut Table<'_, '_>) -> CacheRulesDraft {
@@ -115,6 +125,16 @@ fn cache_rules(table: &mut Table<'_, '_>) -> CacheRulesDraft {
         scope: table.take_text("scope"),
         ttl_s: table.take("ttl_s"),
         replay_tokens_per_s: table.take("replay_tokens_per_s"),
+    }
+}
+
+fn semantic(table: &mut Table<'_, '_>) -> SemanticDraft {
+    SemanticDraft {
+        embeddings: table.take_text("embeddings"),
+        judge: table.take_text("judge"),
+        error_max: table.take("error_max"),
+        at_least: table.take("at_least"),
+        audited: table.take("audited"),
     }
 }
 

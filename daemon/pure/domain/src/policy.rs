@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::cache::Rules;
+use crate::semantic;
 use crate::upstream::matches;
 
 /// `[[policy]]`: holds for the requests that it names, before those that stand after it.
@@ -21,6 +22,8 @@ pub struct Policy {
     pub models: Vec<String>,
     /// What is kept of their answers.
     pub cache: Rules,
+    /// Whether kept answers are given to questions in other words; nothing where they are not.
+    pub semantic: Option<semantic::Settings>,
 }
 
 /// Who asks for what, as far as policies look at it.
@@ -59,7 +62,7 @@ mod tests {
             apps: apps.iter().map(|&app| app.to_owned()).collect(),
             clients: clients.iter().map(|client| client.parse().unwrap()).collect(),
             models: models.iter().map(|&model| model.to_owned()).collect(),
-            cache: Rules::default(),
+            ..Policy::default()
         };
         let asks = Asks { app: "open-webui", client: "192.168.1.7".parse().ok(), model: "fast" };
         for (apps, clients, models, want) in [

@@ -20,7 +20,7 @@ use crate::surface::Surface;
 
 pub use directives::Directives;
 pub use purge::Purge;
-pub use settings::{Chat, Rules, Scope, Settings, Store};
+pub use settings::{Chat, Rules, Scope, Settings, Store, TableFiles};
 pub use stats::{Listed, Place, Purged, Share, Stats};
 pub use status::Status;
 

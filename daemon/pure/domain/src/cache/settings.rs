@@ -1,5 +1,6 @@
 //! What the owner says of the cache.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[cache]`: where answers are kept, and how many.
@@ -15,6 +16,17 @@ pub struct Settings {
     pub tenant_share: u8,
     /// Where the database is.
     pub store: Store,
+    /// `[cache.table]`: the files of a table that makes vectors of questions.
+    pub table: Option<TableFiles>,
+}
+
+/// The files of a table of vectors, one for each token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFiles {
+    /// The vectors, as safetensors.
+    pub vectors: PathBuf,
+    /// The tokens, as the JSON of a tokenizer.
+    pub tokenizer: PathBuf,
 }
 
 /// Where the database is.
@@ -38,6 +50,7 @@ impl Default for Settings {
             disk_max_bytes: 512 << 20,
             tenant_share: 50,
             store: Store::Disk,
+            table: None,
         }
     }
 }

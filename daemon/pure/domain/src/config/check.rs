@@ -2,6 +2,7 @@
 
 mod cache;
 mod gpu;
+mod semantic;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,7 +45,8 @@ impl Problem {
 pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
     let mut check = Check::default();
     let default_policy = check.default_policy(&draft.cache.rules);
-    let policies = check.policies(&draft.policies, &default_policy.cache);
+    let table = check.table(draft.cache.table.as_ref());
+    let policies = check.policies(&draft.policies, &default_policy.cache, table.is_some());
     let config = Config {
         endpoint: check.endpoint(&draft.endpoint),
         console: Console {
@@ -61,7 +63,7 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
         gpu: check.gpu(&draft.gpu),
         node: check.node(&draft.node),
         nodes: check.nodes(&draft.nodes),
-        cache: check.cache(&draft.cache),
+        cache: check.cache(&draft.cache, table),
         default_policy: Arc::new(default_policy),
         policies,
         upstreams: check.upstreams(&draft.upstreams),

@@ -135,6 +135,7 @@ pub struct CacheDraft {
     pub tenant_share: Option<u64>,
     pub store: Option<String>,
     pub copy_every_s: Option<u64>,
+    pub table: Option<TableDraft>,
     pub rules: CacheRulesDraft,
 }
 
@@ -149,8 +150,27 @@ pub struct CacheRulesDraft {
     pub replay_tokens_per_s: Option<u64>,
 }
 
-/// `[[policy]]`, see [`crate::policy::Policy`].
+/// `[cache.table]`, see [`crate::cache::TableFiles`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct TableDraft {
+    pub vectors: Option<String>,
+    pub tokenizer: Option<String>,
+}
+
+/// `[policy.semantic]`, see [`crate::semantic::Settings`].
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct SemanticDraft {
+    pub embeddings: Option<String>,
+    pub judge: Option<String>,
+    pub error_max: Option<f64>,
+    pub at_least: Option<f64>,
+    pub audited: Option<f64>,
+}
+
+/// `[[policy]]`, see [`crate::policy::Policy`].
+#[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
 pub struct PolicyDraft {
     pub name: Option<String>,
@@ -158,6 +178,7 @@ pub struct PolicyDraft {
     pub clients: Option<Vec<String>>,
     pub models: Option<Vec<String>>,
     pub cache: CacheRulesDraft,
+    pub semantic: Option<SemanticDraft>,
 }
 
 /// `[[upstream]]`, see [`crate::upstream::Upstream`].

@@ -18,7 +18,7 @@ use crate::upstream::Upstream;
 pub use check::{Problem, check, is_short_name};
 pub use draft::{
     AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
-    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, UpstreamDraft,
+    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.

@@ -45,6 +45,9 @@ pub struct Goal {
     pub audited: f32,
 }
 
+/// Its numbers are checked before they come here: none is "not a number".
+impl Eq for Goal {}
+
 impl Default for Goal {
     fn default() -> Self {
         Self { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02 }

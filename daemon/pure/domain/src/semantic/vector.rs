@@ -106,6 +106,12 @@ impl Shelf {
         self.numbers.truncate(from);
     }
 
+    /// How many numbers each vector has; 0 before the first came.
+    #[must_use]
+    pub const fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

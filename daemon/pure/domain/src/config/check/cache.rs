@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{CacheDraft, CacheRulesDraft, PolicyDraft};
 use super::{Check, NAME_CHARS_MAX, is_short_name};
-use crate::cache::{Chat, Rules, Scope, Settings, Store};
+use crate::cache::{Chat, Rules, Scope, Settings, Store, TableFiles};
 use crate::policy::Policy;
 
 /// What a database in memory may take unless the config says so: routers have little.
@@ -14,7 +14,7 @@ const IN_MEMORY_BYTES: u64 = 32 << 20;
 const GROUP: &str = "group:";
 
 impl Check {
-    pub(super) fn cache(&mut self, draft: &CacheDraft) -> Settings {
+    pub(super) fn cache(&mut self, draft: &CacheDraft, table: Option<TableFiles>) -> Settings {
         let default = Settings::default();
         let in_memory = self.word("cache.store", draft.store.as_deref(), &[("disk", false), ("memory", true)]);
         let copy_every = self.seconds("cache.copy_every_s", draft.copy_every_s, 60..=604_800, 3_600);
@@ -30,6 +30,7 @@ impl Check {
             disk_max_bytes: self.mib("cache.disk_mib", draft.disk_mib, 1..=1_048_576, disk_bytes),
             tenant_share: u8::try_from(share).unwrap_or(100),
             store,
+            table,
         }
     }
 
@@ -77,7 +78,7 @@ impl Check {
     }
 
     /// The policies; what they do not say of the cache is as it is for all others.
-    pub(super) fn policies(&mut self, drafts: &[PolicyDraft], defaults: &Rules) -> Vec<Arc<Policy>> {
+    pub(super) fn policies(&mut self, drafts: &[PolicyDraft], defaults: &Rules, has_table: bool) -> Vec<Arc<Policy>> {
         let mut policies: Vec<Arc<Policy>> = Vec::new();
         for (position, drafted) in drafts.iter().enumerate() {
             let path = format!("policy[{position}]");
@@ -88,12 +89,15 @@ impl Check {
             } else if policies.iter().any(|known| known.name == name) {
                 self.problem(format!("{path}.name"), format!("another policy is called {name:?}; names must differ"));
             }
+            let names_apps = drafted.apps.as_ref().is_some_and(|apps| !apps.is_empty());
+            let semantic = drafted.semantic.as_ref();
             policies.push(Arc::new(Policy {
                 name,
                 apps: drafted.apps.clone().unwrap_or_default(),
                 clients: self.list(&format!("{path}.clients"), drafted.clients.as_deref()),
                 models: drafted.models.clone().unwrap_or_default(),
                 cache: self.cache_rules(&format!("{path}.cache"), &drafted.cache, defaults),
+                semantic: semantic.and_then(|draft| self.semantic(&path, draft, names_apps, has_table)),
             }));
         }
         policies
