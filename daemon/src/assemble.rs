@@ -45,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) flights: Arc<Flights>,
+    judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) trust: Arc<Trust>,
@@ -62,6 +63,7 @@ impl Parts {
             dispatcher: self.dispatcher.clone(),
             cache: self.cache.clone(),
             flights: self.flights.clone(),
+            judges: self.judges.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
             clock: self.clock.clone(),
@@ -91,6 +93,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         dispatcher,
         cache: Cache::open(&config.cache, data.path(), clock.clone()),
         flights: Arc::default(),
+        judges: Arc::default(),
         live,
         metrics,
         nodes,
@@ -166,9 +169,10 @@ async fn start_tasks(
 /// Starts the threads of the database with the kept answers.
 fn start_cache(tasks: &mut Tasks, parts: &Arc<Parts>) {
     if parts.cache.is_enabled() {
-        let (writes, reads) = (parts.cache.clone(), parts.cache.clone());
+        let (writes, reads, asks) = (parts.cache.clone(), parts.cache.clone(), parts.cache.clone());
         tasks.thread("cache-writer", move || writes.write());
         tasks.thread("cache-reader", move || reads.read());
+        tasks.thread("cache-questions", move || asks.ask());
     }
 }
 

@@ -122,6 +122,10 @@ impl Front {
         None
     }
 
+    pub(super) fn remove(&self, key: &Key) {
+        self.entries.remove(key);
+    }
+
     /// Throws away what is named.
     pub(super) fn purge(&self, purge: &Purge) -> Purged {
         self.purges.fetch_add(1, Ordering::SeqCst);

@@ -4,6 +4,8 @@
 //! for so shortly that nobody notices.
 
 mod front;
+mod given;
+mod questions;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use domain::cache::{Entry, Key, Listed, Purge, Purged, Settings, Stats};
 use crate::edges::Clock;
 use crate::store::{ENTRY_BYTES_MAX, Store};
 use front::Front;
+use questions::Questions;
+pub(crate) use questions::{Judged, Looked, Place};
 
 /// Most entries that are listed at once.
 pub(crate) const LISTED_MAX: usize = 1_000;
@@ -23,6 +27,7 @@ pub(crate) struct Cache {
     front: Front,
     /// None where nothing is to be kept.
     store: Option<Store>,
+    questions: Questions,
 }
 
 impl Cache {
@@ -30,7 +35,8 @@ impl Cache {
     /// [`Stats::trouble`], and the memory works without it.
     pub(crate) fn open(settings: &Settings, dir: &Path, clock: Arc<dyn Clock>) -> Arc<Self> {
         let store = settings.enabled.then(|| Store::new(settings, dir, clock.clone()));
-        Arc::new(Self { front: Front::new(settings.memory_max_bytes, clock), store })
+        let questions = Questions::new(settings.table.clone());
+        Arc::new(Self { front: Front::new(settings.memory_max_bytes, clock), store, questions })
     }
 
     /// Whether answers are kept at all.
@@ -50,6 +56,18 @@ impl Cache {
         if let Some(store) = &self.store {
             store.read();
         }
+    }
+
+    /// Looks for questions on this thread, for as long as the process lives.
+    pub(crate) fn ask(&self) {
+        if let Some(store) = &self.store {
+            self.questions.run(store);
+        }
+    }
+
+    /// Kept questions, of which one may ask the same in other words.
+    pub(crate) const fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     /// Looks in memory only.
@@ -85,6 +103,14 @@ impl Cache {
         entry
     }
 
+    /// Throws one answer away, which somebody says is wrong.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.front.remove(key);
+        if let Some(store) = &self.store {
+            store.remove(key.clone());
+        }
+    }
+
     /// Purges so far: who began to make an answer before one does not keep it after.
     pub(crate) fn purges(&self) -> u64 {
         self.front.before().number()
@@ -101,6 +127,7 @@ impl Cache {
         let in_database = store.purge(purge.clone()).await;
         // While the database was looked through, some of it may have been found there.
         let again = self.front.purge(&purge);
+        self.questions.clear();
         let in_memory = if in_memory.entries >= again.entries { in_memory } else { again };
         in_database.map(|purged| if purged.entries >= in_memory.entries { purged } else { in_memory })
     }
@@ -132,7 +159,7 @@ impl Cache {
     /// How it is.
     pub(crate) fn stats(&self) -> Stats {
         let database = self.store.as_ref().map(Store::stats).unwrap_or_default();
-        Stats { memory: self.front.stats(), ..database }
+        Stats { memory: self.front.stats(), questions: self.questions.stats(), ..database }
     }
 }
 

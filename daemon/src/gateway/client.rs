@@ -53,11 +53,15 @@ impl Patience {
 
 impl Client {
     pub(super) fn of(request: &HttpRequest, config: &Config, ask: &Ask) -> Self {
+        static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
         let peer = request.conn_data::<Peer>();
         let asks = Asks { app: app(request), client: peer.map(|peer| peer.peer.ip()), model: ask.model() };
         let mut wishes = ask.cache.clone();
         for header in request.headers().get_all(CACHE_CONTROL).filter_map(|value| value.to_str().ok()) {
             wishes.read_header(header);
+        }
+        if let Some(header) = request.headers().get(&CACHE).and_then(|value| value.to_str().ok()) {
+            wishes.read_own_header(header);
         }
         let lane = if config.route.client_lanes { lane(request) } else { None };
         Self {

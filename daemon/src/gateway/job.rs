@@ -24,6 +24,7 @@ use super::flight::{Head, Recorder};
 use super::forward::Forwarded;
 use super::hedge::Hedge;
 use super::recall::Keeping;
+use super::semantic::Alike;
 use super::settle::{Phase, Settlement};
 use crate::dispatch::Slot;
 use crate::live::Snapshot;
@@ -56,6 +57,8 @@ pub(super) struct Job {
     pub(super) cache: Option<Status>,
     /// Under what its answer is kept.
     pub(super) keeping: Option<Keeping>,
+    /// What it is among questions in other words.
+    pub(super) alike: Option<Box<Alike>>,
     /// Purges of kept answers when its call began.
     pub(super) purges: u64,
     /// Where the answer is written for all who share it.
@@ -115,6 +118,22 @@ const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 /// Longest `Retry-After` that is waited out here instead of by the client.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// The request as the queue sees it.
+pub(super) fn entry(gateway: &Gateway, ask: &Ask, client: &Client) -> Entry {
+    let since = gateway.dispatcher.now();
+    Entry {
+        near: ask.near,
+        wish: ask.wish.clone(),
+        lane: client.lane,
+        client: client.name.clone(),
+        since,
+        tried: Vec::new(),
+        is_stream: ask.stream,
+        until: client.patience.answer.map(|answer| since + answer),
+        attempt: Attempt::First,
+    }
+}
+
 impl Job {
     pub(super) fn new(
         gateway: Rc<Gateway>,
@@ -137,18 +156,7 @@ impl Job {
             let others = snapshot.config.upstreams.iter().filter(|upstream| !upstream.is_shared());
             wish.provider.ignore.extend(others.map(|upstream| upstream.name.clone()));
         }
-        let since = gateway.dispatcher.now();
-        let entry = Entry {
-            near: ask.near,
-            wish: ask.wish.clone(),
-            lane: client.lane,
-            client: client.name,
-            since,
-            tried: Vec::new(),
-            is_stream: ask.stream,
-            until: client.patience.answer.map(|answer| since + answer),
-            attempt: Attempt::First,
-        };
+        let entry = entry(&gateway, &ask, &client);
         let heartbeat = snapshot.config.endpoint.heartbeat;
         let heartbeat_every = match client.patience.silence {
             Some(silence) => heartbeat.min((silence / 2).max(HEARTBEAT_MIN)),
@@ -171,6 +179,7 @@ impl Job {
             wishes: client.wishes,
             cache: None,
             keeping: None,
+            alike: None,
             purges: 0,
             tape: None,
             second_round: false,

@@ -120,9 +120,9 @@ impl Listener {
                 self.joined = Some(Box::new(job));
                 return false;
             }
-            Recalled::Kept(mut job, entry) => {
+            Recalled::Kept(mut job, entry, how) => {
                 let ttl = entry.fresh_for(job.gateway.clock.unix_ms());
-                job.tells(Status::Hit { ttl, detail: "exact" });
+                job.tells(Status::Hit { ttl, how });
                 self.ear.cache = job.cache;
                 self.reader = Reader::of_kept(&entry);
                 self.joined = Some(Box::new(job));

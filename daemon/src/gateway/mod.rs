@@ -5,12 +5,14 @@ mod attempt;
 mod catalogue;
 mod client;
 mod count;
+mod errand;
 mod flight;
 mod forward;
 mod guard;
 mod headers;
 mod hedge;
 mod job;
+mod judge;
 mod listen;
 mod ops;
 mod preload;
@@ -19,6 +21,7 @@ mod recall;
 mod relay;
 mod replay;
 mod routes;
+mod semantic;
 mod serve;
 mod settle;
 
@@ -34,6 +37,7 @@ use crate::upstreams::Clients;
 
 pub(crate) use flight::Flights;
 pub(crate) use guard::{Peer, is_let_in};
+pub(crate) use judge::Judges;
 pub(crate) use routes::configure;
 
 /// What a worker needs to serve.
@@ -42,6 +46,7 @@ pub(crate) struct Gateway {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<dyn Clock>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::cache::{Entry, HEAD_BYTES_MAX, Key, Scope, Status};
+use domain::cache::{Entry, HEAD_BYTES_MAX, How, Key, Scope, Status};
 use domain::route::sole_model;
 use domain::surface::Surface;
 use ring::digest::{Context, SHA256};
@@ -13,6 +13,7 @@ use super::answer_error::ServeError;
 use super::flight::{Boarded, Passenger};
 use super::job::{Job, Live};
 use super::listen::{Ear, Listener, fly};
+use super::semantic;
 
 /// Changes when the same bytes come to mean something else, or other bytes the same.
 const FORM: &[u8] = b"airlane 1";
@@ -31,7 +32,7 @@ pub(super) enum Recalled {
     /// From an upstream, for this request alone.
     Own(Job),
     /// It is kept.
-    Kept(Job, Arc<Entry>),
+    Kept(Job, Arc<Entry>, How),
     /// From a call that others may share.
     Shared(Listener),
 }
@@ -43,37 +44,48 @@ pub(super) struct Keeping {
     digest: Context,
 }
 
+/// Of everything that changes the answer, save the model that answers, as one digest; `said` is what is asked.
+pub(super) fn digest(job: &Job, said: &[u8]) -> Context {
+    let mut digest = Context::new(&SHA256);
+    let mut part = |bytes: &[u8]| {
+        // With its length, so that no two lists of parts are the same bytes.
+        digest.update(&(bytes.len() as u64).to_be_bytes());
+        digest.update(bytes);
+    };
+    part(FORM);
+    part(&job.policy.cache.revision());
+    // Where tenants share, their users do as well; otherwise a program's users are different people.
+    part(&if job.policy.cache.scope == Scope::Tenant { job.ask.asker() } else { Vec::new() });
+    part(job.wishes.namespace.as_deref().unwrap_or_default().as_bytes());
+    part(said);
+    part(&[u8::from(job.forwarded.beta)]);
+    for value in job.forwarded.anthropic_values().filter(|value| *value != ANTHROPIC_VERSION) {
+        part(value);
+    }
+    part(b"models");
+    job.ask.wish.models.iter().for_each(|name| part(name.as_bytes()));
+    digest
+}
+
+/// The digest of a model's answers.
+pub(super) fn of_model(digest: &Context, model: &str) -> [u8; 32] {
+    let mut digest = digest.clone();
+    digest.update(model.as_bytes());
+    let mut bytes = [0; 32];
+    // SHA-256 has so many bytes.
+    bytes.copy_from_slice(digest.finish().as_ref());
+    bytes
+}
+
 impl Keeping {
     fn of(job: &Job) -> Self {
-        let mut digest = Context::new(&SHA256);
-        let mut part = |bytes: &[u8]| {
-            // With its length, so that no two lists of parts are the same bytes.
-            digest.update(&(bytes.len() as u64).to_be_bytes());
-            digest.update(bytes);
-        };
-        part(FORM);
-        part(&job.policy.cache.revision());
-        // Where tenants share, their users do as well; otherwise a program's users are different people.
-        part(&if job.policy.cache.scope == Scope::Tenant { job.ask.asker() } else { Vec::new() });
-        part(job.wishes.namespace.as_deref().unwrap_or_default().as_bytes());
-        part(&job.ask.canonical());
-        part(&[u8::from(job.forwarded.beta)]);
-        for value in job.forwarded.anthropic_values().filter(|value| *value != ANTHROPIC_VERSION) {
-            part(value);
-        }
-        part(b"models");
-        job.ask.wish.models.iter().for_each(|name| part(name.as_bytes()));
-        Self { scope: job.policy.cache.scope.of(&job.entry.client).into(), digest }
+        let scope = job.policy.cache.scope.of(&job.entry.client).into();
+        Self { scope, digest: digest(job, &job.ask.canonical()) }
     }
 
     /// The key of an answer by this model.
     fn key(&self, model: &str) -> Key {
-        let mut digest = self.digest.clone();
-        digest.update(model.as_bytes());
-        let mut key = Key { scope: self.scope.clone(), digest: [0; 32] };
-        // SHA-256 has so many bytes.
-        key.digest.copy_from_slice(digest.finish().as_ref());
-        key
+        Key { scope: self.scope.clone(), digest: of_model(&self.digest, model) }
     }
 }
 
@@ -91,14 +103,24 @@ pub(super) async fn recall(mut job: Job) -> Result<Recalled, ServeError> {
     }
     let keeping = Keeping::of(&job);
     // Without one there is a refusal, which the usual way finds as well.
-    let Some(key) = model(&job).map(|model| keeping.key(&model)) else { return Ok(Recalled::Own(job)) };
+    let Some(model) = model(&job) else { return Ok(Recalled::Own(job)) };
+    let key = keeping.key(&model);
     job.keeping = Some(keeping);
     job.tells(Status::Miss { stored: false });
+    if job.wishes.is_wrong {
+        job.gateway.cache.remove(&key);
+    }
     if let Some(entry) = job.gateway.cache.look(&key).await {
         if job.wishes.accepts(&entry, job.gateway.clock.unix_ms()) {
-            return Ok(Recalled::Kept(job, entry));
+            return Ok(Recalled::Kept(job, entry, How::Exact));
         }
         job.tells(Status::Refused { stored: false });
+    }
+    // Boxed, since few requests need its room.
+    if job.policy.semantic.is_some()
+        && let Some((entry, how)) = Box::pin(semantic::find(&mut job, &model)).await
+    {
+        return Ok(Recalled::Kept(job, entry, how));
     }
     if job.wishes.only_if_cached {
         return Err(not_kept(job));
@@ -122,7 +144,7 @@ fn board(mut job: Job, key: &Key) -> Recalled {
     let mut ear = Ear::of(&job);
     let purges = gateway.cache.purges();
     match gateway.flights.board(key, Passenger { lane: job.entry.lane, waits: &job.waits, purges, joins }, kept) {
-        Boarded::Kept(entry) => Recalled::Kept(job, entry),
+        Boarded::Kept(entry) => Recalled::Kept(job, entry, How::Exact),
         Boarded::Joined(reader) => {
             job.tells(Status::Collapsed);
             ear.cache = job.cache;
@@ -207,7 +229,9 @@ impl Job {
             kept_ms: self.gateway.clock.unix_ms(),
             ttl,
         };
-        self.gateway.cache.keep(keeping.key(&leg.target.model), entry);
+        let key = keeping.key(&leg.target.model);
+        let entry = self.gateway.cache.keep(key.clone(), entry);
+        semantic::keep(self, key, entry);
         true
     }
 }

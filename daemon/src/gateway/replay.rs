@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::AGE;
 use bytes::Bytes;
-use domain::cache::{Entry, Status};
+use domain::cache::{Entry, How, Status};
 use futures_util::Stream;
 use wire::exchange::{BadAnswer, replay, replay_stream};
 
@@ -15,9 +15,9 @@ use super::headers::{Said, headers, stream_headers, whole_headers};
 use super::job::Job;
 
 /// Gives the client a kept answer. The job is lost with the response, or given back if the answer is none.
-pub(super) fn respond(mut job: Job, entry: &Entry) -> Result<HttpResponse, Box<Job>> {
+pub(super) fn respond(mut job: Job, entry: &Entry, how: How) -> Result<HttpResponse, Box<Job>> {
     let now_ms = job.gateway.clock.unix_ms();
-    job.tells(Status::Hit { ttl: entry.fresh_for(now_ms), detail: "exact" });
+    job.tells(Status::Hit { ttl: entry.fresh_for(now_ms), how });
     let mut response = HttpResponse::Ok();
     headers(
         &mut response,

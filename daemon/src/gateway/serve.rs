@@ -56,14 +56,14 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
 }
 
 /// Serves what was asked: from what is kept, with others who ask the same, or by itself.
-async fn answer_job(job: Job) -> Result<HttpResponse, Arc<ServeError>> {
+pub(super) async fn answer_job(job: Job) -> Result<HttpResponse, Arc<ServeError>> {
     match recall(job).await? {
         Recalled::Own(job) => own(job).await,
         Recalled::Shared(listener) => listener.serve().await,
-        Recalled::Kept(job, entry) => match replay::respond(job, &entry) {
+        Recalled::Kept(job, entry, how) => match replay::respond(job, &entry, how) {
             Ok(response) => Ok(response),
             Err(job) => match again(*job) {
-                Recalled::Own(job) | Recalled::Kept(job, _) => own(job).await,
+                Recalled::Own(job) | Recalled::Kept(job, ..) => own(job).await,
                 Recalled::Shared(listener) => listener.serve().await,
             },
         },

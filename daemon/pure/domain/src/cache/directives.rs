@@ -22,6 +22,8 @@ pub struct Directives {
     pub ttl: Option<Duration>,
     /// The client wants this answer kept, although it may differ each time (LiteLLM's `use-cache`).
     pub is_wanted: bool,
+    /// The kept answer that was given is wrong: it is thrown away, and another one made.
+    pub is_wrong: bool,
     /// Kept answers are for requests that name the same.
     pub namespace: Option<String>,
 }
@@ -58,6 +60,13 @@ impl Directives {
     #[must_use]
     pub fn ttl(&self, rules: &Rules) -> Duration {
         self.ttl.map_or(rules.ttl, |ttl| ttl.min(rules.ttl))
+    }
+
+    /// Takes our own header `x-airlane-cache`, which knows one word.
+    pub fn read_own_header(&mut self, header: &str) {
+        if header.trim().eq_ignore_ascii_case("wrong") {
+            (self.is_wrong, self.no_cache) = (true, true);
+        }
     }
 
     /// Takes a `Cache-Control` header. What is not understood is passed over, as the RFC wants it.
@@ -105,6 +114,15 @@ mod tests {
             ("max-age=soon, immutable, ,=", Directives::default()),
         ] {
             assert_eq!(read(header), want, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_is_told() {
+        for (header, want) in [("wrong", true), (" Wrong ", true), ("right", false), ("", false)] {
+            let mut directives = Directives::default();
+            directives.read_own_header(header);
+            assert_eq!((directives.is_wrong, directives.no_cache), (want, want), "{header}");
         }
     }
 

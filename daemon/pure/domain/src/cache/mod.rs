@@ -22,7 +22,7 @@ pub use directives::Directives;
 pub use purge::Purge;
 pub use settings::{Chat, Rules, Scope, Settings, Store, TableFiles};
 pub use stats::{Listed, Place, Purged, Share, Stats};
-pub use status::Status;
+pub use status::{How, Status};
 
 /// What finds an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

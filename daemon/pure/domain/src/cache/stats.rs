@@ -39,6 +39,59 @@ pub struct Stats {
     pub unwritten: u64,
     /// Entries that made room for others.
     pub evicted: u64,
+    /// Kept answers to questions in other words.
+    #[serde(default)]
+    pub questions: Questioned,
+}
+
+/// Questions that were looked for among kept ones by their meaning, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Questioned {
+    /// Questions that were looked for.
+    pub looked: u64,
+    /// Look-ups, and things to be learned, that were given up because too much was to be done.
+    pub late: u64,
+    /// Of the questions, those that got a kept answer: the hits.
+    pub given: u64,
+    /// Kept answers that a judge found to be as good as new ones.
+    pub judged_same: u64,
+    /// Kept answers that a judge found to be others.
+    pub judged_other: u64,
+    /// Answers that no judge could compare: none was idle, or it said nothing clear.
+    pub unjudged: u64,
+    /// Hits that were asked anew and judged, to measure.
+    pub audited: u64,
+    /// Of these, the ones of which the kept answer would have been wrong.
+    pub audited_wrong: u64,
+    /// Hits of which whoever asked said that they were wrong.
+    pub said_wrong: u64,
+    /// Questions in memory.
+    pub in_memory: u64,
+    /// How the table of vectors is, as a sentence; empty when all is well.
+    pub trouble: String,
+}
+
+impl Questioned {
+    /// The share of questions that got a kept answer; nothing before there was one.
+    #[must_use]
+    pub fn hit_rate(&self) -> Option<f64> {
+        (self.looked > 0).then(|| self.given as f64 / self.looked as f64)
+    }
+
+    /// The measured share of hits that are wrong; nothing before one was measured.
+    #[must_use]
+    pub fn wrong_rate(&self) -> Option<f64> {
+        (self.audited > 0).then(|| self.audited_wrong as f64 / self.audited as f64)
+    }
+
+    /// The largest share of wrong hits that is still plausible (95 %): the upper end of Wilson's score interval.
+    #[must_use]
+    pub fn wrong_rate_below(&self) -> Option<f64> {
+        const Z: f64 = 1.645;
+        let (count, share) = (self.audited as f64, self.wrong_rate()?);
+        let spread = Z * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
+        Some((share + Z * Z / (2.0 * count) + spread) / (1.0 + Z * Z / count))
+    }
 }
 
 /// One entry, as its owner sees it: everything but the answer.
@@ -67,4 +120,22 @@ pub struct Purged {
     pub entries: u64,
     /// What they took, in bytes.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_told_with_what_is_plausible() {
+        let none = Questioned::default();
+        assert_eq!((none.hit_rate(), none.wrong_rate(), none.wrong_rate_below()), (None, None, None));
+        // Wilson's interval for 0 and 2 of 400, by hand: z²/(n + z²), and (p + z²/2n + z√…)/(1 + z²/n).
+        for (audited_wrong, wrong, below) in [(0, 0.0, 0.006_72), (2, 0.005, 0.014_87)] {
+            let some = Questioned { looked: 1_000, given: 250, audited: 400, audited_wrong, ..Questioned::default() };
+            assert_eq!((some.hit_rate(), some.wrong_rate()), (Some(0.25), Some(wrong)));
+            let found = some.wrong_rate_below().unwrap();
+            assert!((found - below).abs() < 2e-4, "{found}");
+        }
+    }
 }

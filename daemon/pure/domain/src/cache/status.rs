@@ -11,7 +11,7 @@ pub enum Status {
         /// Time left.
         ttl: Duration,
         /// How it was found.
-        detail: &'static str,
+        how: How,
     },
     /// Nothing was kept; an upstream answers.
     Miss {
@@ -30,6 +30,27 @@ pub enum Status {
         /// Why not.
         detail: &'static str,
     },
+}
+
+/// How a kept answer was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It was the same request.
+    Exact,
+    /// It was a question that asks the same in other words.
+    Semantic {
+        /// The cosine of the two questions' vectors, in hundredths, rounded down.
+        likeness: u8,
+    },
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact => formatter.write_str("exact"),
+            Self::Semantic { likeness } => write!(formatter, "semantic;sim={}.{:02}", likeness / 100, likeness % 100),
+        }
+    }
 }
 
 impl Status {
@@ -60,8 +81,8 @@ impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stored = |stored: &bool| if *stored { "; stored" } else { "" };
         match self {
-            Self::Hit { ttl, detail } => {
-                write!(formatter, "airlane; hit; ttl={}; detail=\"{detail}\"", ttl.as_secs())
+            Self::Hit { ttl, how } => {
+                write!(formatter, "airlane; hit; ttl={}; detail=\"{how}\"", ttl.as_secs())
             }
             Self::Miss { stored: is_stored } => write!(formatter, "airlane; fwd=miss{}", stored(is_stored)),
             Self::Collapsed => formatter.write_str("airlane; fwd=miss; collapsed"),
@@ -79,8 +100,12 @@ mod tests {
     fn it_is_written_as_the_rfc_wants_it() {
         for (status, want) in [
             (
-                Status::Hit { ttl: Duration::from_millis(59_900), detail: "exact" },
+                Status::Hit { ttl: Duration::from_millis(59_900), how: How::Exact },
                 r#"airlane; hit; ttl=59; detail="exact""#,
+            ),
+            (
+                Status::Hit { ttl: Duration::ZERO, how: How::Semantic { likeness: 97 } },
+                r#"airlane; hit; ttl=0; detail="semantic;sim=0.97""#,
             ),
             (Status::Miss { stored: false }, "airlane; fwd=miss"),
             (Status::Miss { stored: false }.kept(), "airlane; fwd=miss; stored"),

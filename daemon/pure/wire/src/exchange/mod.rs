@@ -14,6 +14,7 @@ mod ask;
 mod canon;
 mod decoder;
 mod encoder;
+mod errand;
 mod kept;
 mod known;
 mod look;
@@ -24,6 +25,7 @@ mod transcoder;
 
 pub use answer::{Answer, BadAnswer, answer, error_body, load_reply, whole_as_stream};
 pub use ask::Ask;
+pub use errand::{Told, ask_judge, ask_vector, read_judge, read_vector, said};
 pub use kept::{Replay, Whole, may_be_kept, replay, replay_stream, whole_of_stream};
 pub use outgoing::NotSent;
 pub use transcoder::{Step, Transcoder};

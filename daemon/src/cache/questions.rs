@@ -1,0 +1,319 @@
+//! Questions that ask the same as kept ones in other words: looked for on a thread of their own, since a search may take as
+//! long as a thousand look-ups by key.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::cache::{Key, Questioned, TableFiles};
+use domain::semantic::{ASKED_MAX, Asked, Bar, Found, Goal, Match, Partition, Signature, Vector};
+use tokio::sync::oneshot;
+use wire::table::Table;
+
+use super::given::Given;
+use crate::store::{self, Store};
+
+/// Jobs that may wait: more is an overload, and then every question is a new one.
+const JOBS_MAX: usize = 256;
+
+/// Longest wait for a search: a model takes twenty times as long to answer.
+const LATE: Duration = Duration::from_millis(50);
+
+/// What partitions in memory may take, in bytes: 10,000 questions with vectors of 256 numbers take 8 MB.
+const BYTES_MAX: usize = 32 << 20;
+
+/// Where a question belongs: only questions of one place are compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// Who may get the answers, see [`Key::scope`].
+    pub(crate) scope: Arc<str>,
+    /// SHA-256 of everything else that changes the answer, save the question's text.
+    pub(crate) partition: [u8; 32],
+}
+
+/// A question in the forms in which it is compared.
+#[derive(Debug, Clone)]
+pub(crate) struct Looked {
+    pub(crate) place: Place,
+    pub(crate) signature: Arc<Signature>,
+    pub(crate) vector: Vector,
+    pub(crate) goal: Goal,
+}
+
+enum Job {
+    Look(Looked, f32, oneshot::Sender<Option<Found>>),
+    Add(Place, Asked, Vector),
+    Learn(Place, Match, bool),
+    Wrong(Looked),
+    Gone(Place, Key),
+    Clear,
+}
+
+/// All that is counted, since the start.
+#[derive(Default)]
+struct Counts {
+    looked: AtomicU64,
+    late: AtomicU64,
+    given: AtomicU64,
+    same: AtomicU64,
+    other: AtomicU64,
+    unjudged: AtomicU64,
+    audited: AtomicU64,
+    audited_wrong: AtomicU64,
+    said_wrong: AtomicU64,
+    kept: AtomicU64,
+}
+
+/// How a judgement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// The kept answer would have done.
+    Same,
+    /// It would have been wrong.
+    Other,
+    /// Nobody could tell.
+    Unclear,
+}
+
+pub(crate) struct Questions {
+    jobs: SyncSender<Job>,
+    taken: Mutex<Option<Receiver<Job>>>,
+    files: Option<TableFiles>,
+    table: OnceLock<Result<Table, String>>,
+    counts: Counts,
+    given: Given,
+}
+
+impl Questions {
+    pub(super) fn new(files: Option<TableFiles>) -> Self {
+        let (jobs, taken) = sync_channel(JOBS_MAX);
+        Self {
+            jobs,
+            taken: Mutex::new(Some(taken)),
+            files,
+            table: OnceLock::new(),
+            counts: Counts::default(),
+            given: Given::default(),
+        }
+    }
+
+    /// Looks for questions on this thread, for as long as the process lives.
+    pub(super) fn run(&self, store: &Store) {
+        if let Some(files) = &self.files {
+            let table = read(files);
+            if let Err(trouble) = &table {
+                tracing::warn!("{trouble}");
+            }
+            // It was not read before: this is the only thread that does.
+            let _ = self.table.set(table);
+        }
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut shelves = Shelves { store, partitions: HashMap::new(), turn: 0 };
+        // The other end lives as long as this.
+        for job in taken.into_iter().flatten() {
+            shelves.does(job);
+            self.counts.kept.store(shelves.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The vector of a text by the table; nothing before the table is read, or where there is none.
+    pub(crate) fn vector(&self, text: &str) -> Option<Vector> {
+        self.table.get()?.as_ref().ok()?.vector(text)
+    }
+
+    /// Looks for a question; nothing as well when that takes too long.
+    pub(crate) async fn look(&self, looked: Looked, draw: f32) -> Option<Found> {
+        count(&self.counts.looked);
+        let (reply, found) = oneshot::channel();
+        let is_taken = self.jobs.try_send(Job::Look(looked, draw, reply)).is_ok();
+        match tokio::time::timeout(LATE, found).await {
+            Ok(Ok(found)) if is_taken => found,
+            _ => {
+                count(&self.counts.late);
+                None
+            }
+        }
+    }
+
+    /// An answer was given to this request, which asked the same as a kept question.
+    pub(crate) fn given(&self, request_id: &str, place: Place, found: Match) {
+        count(&self.counts.given);
+        self.given.put(request_id, place, found);
+    }
+
+    /// A question leads to a kept answer from now on.
+    pub(crate) fn add(&self, place: Place, asked: Asked, vector: Vector) {
+        self.sends(Job::Add(place, asked, vector));
+    }
+
+    /// What a judge says of a kept answer that was found, or would have been given.
+    pub(crate) fn judged(&self, place: Place, found: Match, judged: Judged, is_audit: bool) {
+        let counter = match judged {
+            Judged::Same => &self.counts.same,
+            Judged::Other => &self.counts.other,
+            Judged::Unclear => &self.counts.unjudged,
+        };
+        count(counter);
+        if judged == Judged::Unclear {
+            return;
+        }
+        if is_audit {
+            count(&self.counts.audited);
+            self.counts.audited_wrong.fetch_add(u64::from(judged == Judged::Other), Ordering::Relaxed);
+        }
+        self.sends(Job::Learn(place, found, judged == Judged::Same));
+    }
+
+    /// Whoever asks says that what is kept for this question is wrong.
+    pub(crate) fn wrong(&self, looked: Looked) {
+        count(&self.counts.said_wrong);
+        self.sends(Job::Wrong(looked));
+    }
+
+    /// Whoever asked says that the answer to this request was wrong; whether it was given to a question in other words.
+    pub(crate) fn was_wrong(&self, request_id: &str) -> bool {
+        let Some((place, found)) = self.given.take(request_id) else { return false };
+        count(&self.counts.said_wrong);
+        self.sends(Job::Learn(place, found, false));
+        true
+    }
+
+    /// The answer to which a question led is not kept any more.
+    pub(crate) fn gone(&self, place: Place, key: Key) {
+        self.sends(Job::Gone(place, key));
+    }
+
+    /// Something was purged: what is in memory is read anew.
+    pub(super) fn clear(&self) {
+        self.given.clear();
+        // Must not be lost; the thread takes jobs as quickly as a disk reads.
+        let _ = self.jobs.send(Job::Clear);
+    }
+
+    /// Lost in an overload: then less is learned.
+    fn sends(&self, job: Job) {
+        if self.jobs.try_send(job).is_err() {
+            count(&self.counts.late);
+        }
+    }
+
+    pub(super) fn stats(&self) -> Questioned {
+        let counts = &self.counts;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Questioned {
+            looked: read(&counts.looked),
+            late: read(&counts.late),
+            given: read(&counts.given),
+            judged_same: read(&counts.same),
+            judged_other: read(&counts.other),
+            unjudged: read(&counts.unjudged),
+            audited: read(&counts.audited),
+            audited_wrong: read(&counts.audited_wrong),
+            said_wrong: read(&counts.said_wrong),
+            in_memory: read(&counts.kept),
+            trouble: self.table.get().and_then(|table| table.as_ref().err().cloned()).unwrap_or_default(),
+        }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn read(files: &TableFiles) -> Result<Table, String> {
+    let bytes = |path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| format!("the table of vectors: {} cannot be read: {error}", path.display()))
+    };
+    let (vectors, tokenizer) = (bytes(&files.vectors)?, bytes(&files.tokenizer)?);
+    Table::read(Bytes::from(vectors), &tokenizer).map_err(|error| error.to_string())
+}
+
+/// The partitions in memory.
+struct Shelves<'s> {
+    store: &'s Store,
+    /// Each with the turn in which it was used last.
+    partitions: HashMap<Place, (u64, Partition)>,
+    turn: u64,
+}
+
+impl Shelves<'_> {
+    fn does(&mut self, job: Job) {
+        match job {
+            Job::Look(looked, draw, reply) => {
+                // Nobody waits any more: the search would only delay others.
+                if !reply.is_closed() {
+                    let partition = self.partition(&looked.place);
+                    let _ = reply.send(partition.look(&looked.signature, &looked.vector, &looked.goal, draw));
+                }
+            }
+            Job::Add(place, asked, vector) => {
+                if let Some((_, partition)) = self.partitions.get_mut(&place) {
+                    partition.add(asked.clone(), &vector);
+                }
+                self.store.ask(place.partition, store::Asked { key: asked.key, text: asked.text, vector });
+            }
+            Job::Learn(place, found, is_right) => self.learn(&place, &found, is_right),
+            Job::Wrong(looked) => {
+                if let Some(found) = self.partition(&looked.place).same(&looked.signature, &looked.vector, &looked.goal) {
+                    self.learn(&looked.place, &found, false);
+                }
+            }
+            Job::Gone(place, key) => self.partition(&place).remove_answer(&key),
+            Job::Clear => self.partitions.clear(),
+        }
+    }
+
+    /// Of a pair that was wrong, the question goes: the answer is not reached by it any more.
+    fn learn(&mut self, place: &Place, found: &Match, is_right: bool) {
+        let Asked { key, text } = &found.asked;
+        let partition = self.partition(place);
+        let bar = partition.learn(key, found.likeness, is_right).to_bytes();
+        if !is_right {
+            partition.remove(key, text);
+            self.store.unask(key.clone(), text.clone());
+        }
+        self.store.bar(key.clone(), bar);
+    }
+
+    /// The partition of this place; read from the database if it is not in memory.
+    fn partition(&mut self, place: &Place) -> &mut Partition {
+        self.turn += 1;
+        if !self.partitions.contains_key(place) {
+            // Not there, or not open yet: then it begins empty, and grows with what is asked.
+            let read = self.store.partition(&place.scope, &place.partition, ASKED_MAX).unwrap_or_default();
+            self.make_room();
+            self.partitions.insert(place.clone(), (self.turn, filled(read)));
+        }
+        let (used, partition) = self.partitions.entry(place.clone()).or_default();
+        *used = self.turn;
+        partition
+    }
+
+    /// What was not used for the longest goes.
+    fn make_room(&mut self) {
+        while self.partitions.values().map(|(_, partition)| partition.bytes()).sum::<usize>() > BYTES_MAX {
+            let oldest = self.partitions.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| place.clone());
+            let Some(oldest) = oldest else { return };
+            self.partitions.remove(&oldest);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.partitions.values().map(|(_, partition)| partition.len()).sum()
+    }
+}
+
+fn filled(read: store::Partition) -> Partition {
+    let mut partition = Partition::default();
+    // The newest come first, and go last.
+    for store::Asked { key, text, vector } in read.asked.into_iter().rev() {
+        partition.add(Asked { key, text }, &vector);
+    }
+    for (key, bytes) in read.bars {
+        partition.set_bar(&key, Bar::read(&bytes));
+    }
+    partition
+}

@@ -1,0 +1,146 @@
+//! Kept answers to questions that ask the same in other words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::cache::{Entry, How, Key};
+use domain::semantic::{Asked, Embeddings, Found, Match, Signature, Vector};
+use domain::surface::Surface;
+use ring::digest::Context;
+use wire::exchange::{ask_vector, read_vector};
+
+use super::errand::{Errand, answered};
+use super::job::Job;
+use super::judge::{Case, judge};
+use super::recall::{digest, of_model};
+use crate::cache::{Looked, Place};
+
+/// Longest wait for a vector: a model that is loaded takes a tenth of it. One that must be loaded first is there for the next
+/// question.
+const VECTOR_WAIT: Duration = Duration::from_millis(500);
+
+/// Longest time that a model for embeddings may take, loading included.
+const VECTOR_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a request is among questions in other words.
+pub(super) struct Alike {
+    pub(super) text: Arc<str>,
+    pub(super) vector: Vector,
+    /// Of everything else that changes the answer, save the model that answers.
+    digest: Context,
+    /// The model that was expected to answer.
+    model: String,
+    /// A kept question that asks the same, perhaps.
+    near: Option<Near>,
+}
+
+/// A kept question of which it is found out whether its answer would have done.
+pub(super) struct Near {
+    pub(super) found: Match,
+    /// Its answer was held to be right: this measures how often that is so.
+    pub(super) is_audit: bool,
+}
+
+impl Alike {
+    fn place(&self, scope: &Arc<str>, model: &str) -> Place {
+        Place { scope: scope.clone(), partition: of_model(&self.digest, model) }
+    }
+}
+
+/// Looks for the answer to a question that asks the same, where the policy wants that.
+pub(super) async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)> {
+    let policy = job.policy.clone();
+    let settings = policy.semantic.as_ref()?;
+    let question = job.ask.question().ok()?;
+    let signature = Arc::new(Signature::of(&question.text));
+    let vector = vector(job, &settings.embeddings, &signature).await?;
+    let mut said = question.rest;
+    // Vectors of two models are not compared; its name stands at the end, behind a byte that no text holds.
+    said.push(0xff);
+    said.extend_from_slice(settings.embeddings.name().as_bytes());
+    let digest = digest(job, &said);
+    let alike = Alike { text: question.text.into(), vector, digest, model: model.to_owned(), near: None };
+    let place = alike.place(&job.keeping.as_ref()?.scope, model);
+    let looked = Looked { place: place.clone(), signature, vector: alike.vector.clone(), goal: settings.goal };
+    let alike = job.alike.insert(Box::new(alike));
+    let questions = job.gateway.cache.questions();
+    if job.wishes.is_wrong {
+        questions.wrong(looked);
+    }
+    if job.wishes.no_cache {
+        return None;
+    }
+    let found = match questions.look(looked, draw()).await? {
+        Found::Same(found) => found,
+        Found::Perhaps(found) => {
+            alike.near = Some(Near { found, is_audit: false });
+            return None;
+        }
+        Found::Audit(found) => {
+            alike.near = Some(Near { found, is_audit: true });
+            return None;
+        }
+    };
+    let Some(entry) = job.gateway.cache.look(&found.asked.key).await else {
+        questions.gone(place, found.asked.key);
+        return None;
+    };
+    if !job.wishes.accepts(&entry, job.gateway.clock.unix_ms()) {
+        return None;
+    }
+    let how = How::Semantic { likeness: hundredths(found.likeness) };
+    questions.given(&job.request_id, place, found);
+    Some((entry, how))
+}
+
+/// The answer to the request is kept: from now on its question leads to it, or it is compared with the one that was found.
+pub(super) fn keep(job: &Job, key: Key, entry: Arc<Entry>) {
+    let Some((alike, keeping)) = job.alike.as_deref().zip(job.keeping.as_ref()) else { return };
+    let place = alike.place(&keeping.scope, &entry.target.model);
+    let asked = Asked { key, text: alike.text.clone() };
+    match &alike.near {
+        // An answer by another model stands elsewhere, and is no measure for this one.
+        Some(near) if alike.model == entry.target.model && near.found.asked.key != asked.key => {
+            let near = Near { found: near.found.clone(), is_audit: near.is_audit };
+            judge(job, Case { place, near, asked, vector: alike.vector.clone(), fresh: entry });
+        }
+        _ => job.gateway.cache.questions().add(place, asked, alike.vector.clone()),
+    }
+}
+
+/// The vector of a question: by the table at once, by a model in a moment.
+async fn vector(job: &Job, embeddings: &Embeddings, signature: &Signature) -> Option<Vector> {
+    let model = match embeddings {
+        Embeddings::Table => return job.gateway.cache.questions().vector(signature.core()),
+        Embeddings::Model(model) => model,
+    };
+    let errand = Errand {
+        client: job.entry.client.clone(),
+        policy: job.policy.clone(),
+        lane: job.entry.lane,
+        request_id: format!("{}.vector", job.request_id).into(),
+        patience: VECTOR_PATIENCE,
+        wishes: domain::cache::Directives::default(),
+        stays_in_house: false,
+    };
+    let asks = errand.job(&job.gateway, Surface::OpenaiEmbeddings, &ask_vector(model, signature.core()))?;
+    // On a task of its own: a model that is being loaded is loaded for the next question, although this one does not wait.
+    let asked = actix_web::rt::spawn(answered(asks, VECTOR_PATIENCE));
+    let body = tokio::time::timeout(VECTOR_WAIT, asked).await.ok()?.ok()??;
+    read_vector(&body)
+}
+
+/// A number, evenly from 0 up to 1.
+fn draw() -> f32 {
+    // Fails only on a kernel without randomness: then everything is measured.
+    let number = getrandom::u32().unwrap_or(0) >> 8;
+    #[expect(clippy::cast_precision_loss, reason = "24 bits are what the type holds exactly")]
+    let number = number as f32;
+    number / 16_777_216.0
+}
+
+fn hundredths(likeness: f32) -> u8 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and 100")]
+    let hundredths = (likeness.clamp(0.0, 1.0) * 100.0) as u8;
+    hundredths
+}
