@@ -45,7 +45,7 @@ impl Seen {
 /// The newest entries that `filter` names, or of all where it names nothing.
 pub(super) fn newest(path: &Path, filter: &Purge, max: usize, now_ms: u64) -> Result<Vec<Listed>, StoreError> {
     let connection = file::open_to_read(path)?;
-    let mut all = connection.prepare(&format!("SELECT {COLUMNS} FROM answer ORDER BY id DESC"))?;
+    let mut all = connection.prepare(&format!("SELECT {COLUMNS} FROM answer ORDER BY kept_ms DESC, id DESC"))?;
     let mut rows = all.query([])?;
     let mut listed = Vec::new();
     while listed.len() < max

@@ -8,6 +8,7 @@ mod file;
 mod home;
 mod house;
 mod list;
+mod question;
 mod queue;
 mod quota;
 mod reader;
@@ -23,14 +24,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Settings, Share, Stats};
+use domain::semantic::TEXT_BYTES_MAX;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::edges::Clock;
+use error::Kind;
 use home::Home;
-use queue::{Control, Job, Queue};
+use queue::{Change, Control, Job, Queue};
 use reader::Reader;
 use writer::Writer;
+
+pub(crate) use question::{Asked, Partition};
 
 /// The largest answer that is kept, in bytes: larger ones would each drive out hundreds of others.
 pub(crate) const ENTRY_BYTES_MAX: usize = 2 << 20;
@@ -191,7 +196,51 @@ impl Store {
     /// An answer was given, in this hour for the first time: it stays longer than others.
     pub(crate) fn used(&self, key: Key) {
         // Lost when the queue is full: it is asked for again.
-        let _ = self.queue.push(Job::Used(key));
+        let _ = self.queue.push(Job::Change(Change::Used(key)));
+    }
+
+    /// Writes a question that leads to a kept answer, in a moment. Nothing is written if the answer is not there by then, if
+    /// the text is too long, or if the queue is full.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
+    pub(crate) fn ask(&self, partition: [u8; 32], asked: Asked) {
+        if asked.text.len() <= TEXT_BYTES_MAX {
+            let _ = self.queue.push(Job::Change(Change::Ask(partition, asked)));
+        }
+    }
+
+    /// The question of this text does not lead to the answer any more, in a moment.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
+    pub(crate) fn unask(&self, key: Key, text: Arc<str>) {
+        let _ = self.queue.push(Job::Change(Change::Unask(key, text)));
+    }
+
+    /// Replaces what was learned of an answer, in a moment.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
+    pub(crate) fn bar(&self, key: Key, bytes: Vec<u8>) {
+        let _ = self.queue.push(Job::Change(Change::Bar(key, bytes)));
+    }
+
+    /// All questions of a partition in this scope whose answers are fresh, the newest first, at most `max`, with their
+    /// answers' bars. Blocks.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be told.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
+    pub(crate) fn partition(&self, scope: &str, partition: &[u8; 32], max: usize) -> Result<Partition, String> {
+        let Some(open) = self.shared.open() else { return Err(self.ill()) };
+        let now_ms = self.shared.clock.unix_ms();
+        let found = file::open_to_read(&open.path)
+            .and_then(|connection| Ok(question::find(&connection, scope, partition, max, now_ms)?));
+        let found = found.map_err(|error| {
+            if error.kind() == Kind::Damaged {
+                self.queue.push(Job::Control(Control::Damaged(open.generation)));
+            }
+            error.sentence(&open.path)
+        })?;
+        for id in found.bad {
+            let _ = self.queue.push(Job::Change(Change::BadQuestion(id)));
+        }
+        Ok(found.partition)
     }
 
     /// Throws away what is named, of all that was kept before.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use domain::cache::{Entry, Key, Purge, Purged};
 use tokio::sync::oneshot;
 
+use super::question::Asked;
 use super::{ENTRY_BYTES_MAX, lock};
 
 /// Rows that are written together at most.
@@ -20,12 +21,26 @@ const JOB_BYTES: usize = 200;
 pub(super) enum Job {
     /// Write this answer.
     Keep(Key, Arc<Entry>),
+    /// Change what stands there.
+    Change(Change),
+    /// Not to be gathered with others.
+    Control(Control),
+}
+
+/// What happens to an answer that was kept before.
+pub(super) enum Change {
     /// It was asked for in this hour.
     Used(Key),
     /// What stands there is not what was written.
     Bad(Key),
-    /// Not to be gathered with others.
-    Control(Control),
+    /// This question of the partition leads there.
+    Ask([u8; 32], Asked),
+    /// The question of this text does not lead there any more.
+    Unask(Key, Arc<str>),
+    /// What was learned of it.
+    Bar(Key, Vec<u8>),
+    /// The question with this number is not what was written.
+    BadQuestion(i64),
 }
 
 pub(super) enum Control {
@@ -43,7 +58,7 @@ impl Job {
     fn bytes(&self) -> usize {
         match self {
             Self::Keep(key, entry) => JOB_BYTES + key.scope.len() + entry.size(),
-            Self::Used(key) | Self::Bad(key) => JOB_BYTES + key.scope.len(),
+            Self::Change(change) => JOB_BYTES + change.bytes(),
             // Few, and must not be lost.
             Self::Control(_) => 0,
         }
@@ -51,6 +66,19 @@ impl Job {
 
     const fn is_control(&self) -> bool {
         matches!(self, Self::Control(_))
+    }
+}
+
+impl Change {
+    /// What it takes besides itself, in bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Used(key) | Self::Bad(key) => key.scope.len(),
+            Self::Ask(_, Asked { key, text, vector }) => key.scope.len() + text.len() + 2 * vector.dimensions(),
+            Self::Unask(key, text) => key.scope.len() + text.len(),
+            Self::Bar(key, bytes) => key.scope.len() + bytes.len(),
+            Self::BadQuestion(_) => 0,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::error::{Kind, StoreError};
-use super::queue::{Control, Job, Queue};
+use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Found};
 use super::{Open, Shared, file, lock};
 
@@ -145,7 +145,7 @@ impl Reader {
         match found {
             Found::Nothing => None,
             Found::Bad => {
-                self.queue.push(Job::Bad(key.clone()));
+                self.queue.push(Job::Change(Change::Bad(key.clone())));
                 None
             }
             Found::Answer(entry, hour) => {
@@ -153,7 +153,7 @@ impl Reader {
                     return None;
                 }
                 if hour < self.shared.hour() {
-                    self.queue.push(Job::Used(key.clone()));
+                    self.queue.push(Job::Change(Change::Used(key.clone())));
                 }
                 Some(Arc::new(*entry))
             }

@@ -20,7 +20,7 @@ const PACK_LEVEL: i32 = 1;
 /// What a row and its places in the indexes take besides its texts and its body, in bytes (measured, `benches/kept`).
 const ROW_BYTES: usize = 150;
 /// Bytes of SHA-256 that seal a row: it has to find accidents, and the file is its owner's.
-const SEAL_BYTES: usize = 16;
+pub(super) const SEAL_BYTES: usize = 16;
 /// Longest text of a row that is believed.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -60,15 +60,17 @@ impl Packed {
         ROW_BYTES + 2 * twice + names + entry.head.len() + self.body.len()
     }
 
-    /// Replaces what was kept under the key.
+    /// Replaces what was kept under the key; the questions that lead there stay.
     pub(super) fn write(&self, connection: &Connection, hour: u64) -> Result<(), rusqlite::Error> {
         let Self { key, entry, coding, body } = self;
-        remove(connection, key)?;
         let ttl_ms = millis(entry.ttl);
         let mut insert = connection.prepare_cached(
             "INSERT INTO answer (scope, digest, seal, surface, upstream, model, asked, tenant, head, kept_ms, ttl_ms, \
              over_s, used_h, size, length, coding, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+             ON CONFLICT (scope, digest) DO UPDATE SET (seal, surface, upstream, model, asked, tenant, head, kept_ms, \
+             ttl_ms, over_s, used_h, size, length, coding, body) = (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+             ?14 + (SELECT coalesce(sum(size), 0) FROM question WHERE answer = answer.id), ?15, ?16, ?17)",
         )?;
         insert.execute(params![
             &*key.scope,
@@ -119,15 +121,7 @@ pub(super) fn find(connection: &Connection, key: &Key) -> Result<Found, rusqlite
 
 /// `None` for what was not written so.
 fn read(row: &Row<'_>, key: &Key) -> Option<(Entry, u64)> {
-    let text = |column| {
-        let ValueRef::Text(text) = row.get_ref(column).ok()? else { return None };
-        std::str::from_utf8(text).ok().filter(|text| text.len() <= TEXT_BYTES_MAX)
-    };
-    let number = |column| row.get::<_, i64>(column).ok().and_then(|number| u64::try_from(number).ok());
-    let blob = |column| match row.get_ref(column).ok()? {
-        ValueRef::Blob(blob) => Some(blob),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) => None,
-    };
+    let (text, number, blob) = (|column| text(row, column), |column| number(row, column), |column| blob(row, column));
     let coding = [Coding::Plain, Coding::Zstd].into_iter().find(|coding| number(11) == Some(*coding as u64))?;
     let stored = blob(12)?;
     let length = usize::try_from(number(10)?).ok().filter(|length| *length <= ENTRY_BYTES_MAX)?;
@@ -151,6 +145,23 @@ fn read(row: &Row<'_>, key: &Key) -> Option<(Entry, u64)> {
     (entry.body.len() == length).then_some((entry, number(9)?))
 }
 
+/// A column's text, if it is one and not too long.
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a str> {
+    let ValueRef::Text(text) = row.get_ref(column).ok()? else { return None };
+    std::str::from_utf8(text).ok().filter(|text| text.len() <= TEXT_BYTES_MAX)
+}
+
+/// A column's number, if it is one without a sign.
+pub(super) fn number(row: &Row<'_>, column: usize) -> Option<u64> {
+    row.get::<_, i64>(column).ok().and_then(|number| u64::try_from(number).ok())
+}
+
+/// A column's bytes, if it has some.
+pub(super) fn blob<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a [u8]> {
+    let ValueRef::Blob(blob) = row.get_ref(column).ok()? else { return None };
+    Some(blob)
+}
+
 /// Notes the hour in which it was asked for.
 pub(super) fn used(connection: &Connection, key: &Key, hour: u64) -> Result<(), rusqlite::Error> {
     let sql = "UPDATE answer SET used_h = ?3 WHERE scope = ?1 AND digest = ?2";
@@ -165,21 +176,28 @@ pub(super) fn remove(connection: &Connection, key: &Key) -> Result<(), rusqlite:
 /// Over everything that is given to somebody and everything that says to whom: a row that stands under another key than it
 /// was written under is worthless.
 fn seal(key: &Key, entry: &Entry, coding: Coding, stored: &[u8]) -> [u8; SEAL_BYTES] {
-    let mut context = Context::new(&SHA256);
-    let texts: [&str; 7] = [
-        &key.scope,
-        entry.surface.name(),
-        &entry.target.upstream,
-        &entry.target.model,
-        &entry.model,
-        &entry.tenant,
-        &entry.head,
+    let parts: [&[u8]; 9] = [
+        key.scope.as_bytes(),
+        entry.surface.name().as_bytes(),
+        entry.target.upstream.as_bytes(),
+        entry.target.model.as_bytes(),
+        entry.model.as_bytes(),
+        entry.tenant.as_bytes(),
+        entry.head.as_bytes(),
+        &key.digest,
+        stored,
     ];
-    for part in texts.map(str::as_bytes).into_iter().chain([&key.digest[..], stored]) {
+    sealed(&parts, &[entry.kept_ms, millis(entry.ttl), coding as u64])
+}
+
+/// The seal of these parts, in this order.
+pub(super) fn sealed(parts: &[&[u8]], numbers: &[u64]) -> [u8; SEAL_BYTES] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
         context.update(&(part.len() as u64).to_le_bytes());
         context.update(part);
     }
-    for number in [entry.kept_ms, millis(entry.ttl), coding as u64] {
+    for number in numbers {
         context.update(&number.to_le_bytes());
     }
     let mut seal = [0; SEAL_BYTES];

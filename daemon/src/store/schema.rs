@@ -8,7 +8,7 @@ use super::error::StoreError;
 const APPLICATION_ID: i64 = 0x4169_726c;
 
 /// The step that leads from each version to the next. What has been released is never changed, only added to.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // The body comes last, so that the rest of a row can be read without it. What a tenant takes is summed up as it comes and
     // goes, since to add it up would read everything.
     "CREATE TABLE answer (
@@ -46,6 +46,42 @@ const STEPS: [&str; 1] = [
     CREATE TRIGGER answer_goes AFTER DELETE ON answer BEGIN
         UPDATE tenant SET entries = entries - 1, bytes = bytes - old.size WHERE name = old.tenant;
         DELETE FROM tenant WHERE name = old.tenant AND entries <= 0;
+    END;",
+    // What questions take counts as their answer's, and so as its tenant's. They go with their answer by a trigger, which, unlike
+    // a foreign key, no connection can forget to switch on. An answer that is kept again keeps its number, so that the newest
+    // have an order of their own.
+    "CREATE TABLE question (
+        id INTEGER PRIMARY KEY,
+        answer INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        seal BLOB NOT NULL,
+        partition BLOB NOT NULL,
+        text TEXT NOT NULL,
+        vector BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX question_answer ON question (answer);
+    CREATE INDEX question_partition ON question (partition);
+    CREATE TABLE bar (
+        answer INTEGER PRIMARY KEY,
+        seal BLOB NOT NULL,
+        bytes BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX answer_kept ON answer (kept_ms);
+    CREATE TRIGGER answer_changes AFTER UPDATE OF tenant, size ON answer BEGIN
+        UPDATE tenant SET entries = entries - 1, bytes = bytes - old.size WHERE name = old.tenant;
+        INSERT INTO tenant (name, entries, bytes) VALUES (new.tenant, 1, new.size)
+        ON CONFLICT (name) DO UPDATE SET entries = entries + 1, bytes = bytes + new.size;
+        DELETE FROM tenant WHERE name = old.tenant AND entries <= 0;
+    END;
+    CREATE TRIGGER answer_takes AFTER DELETE ON answer BEGIN
+        DELETE FROM question WHERE answer = old.id;
+        DELETE FROM bar WHERE answer = old.id;
+    END;
+    CREATE TRIGGER question_comes AFTER INSERT ON question BEGIN
+        UPDATE answer SET size = size + new.size WHERE id = new.answer;
+    END;
+    CREATE TRIGGER question_goes AFTER DELETE ON question BEGIN
+        UPDATE answer SET size = size - old.size WHERE id = old.answer;
     END;",
 ];
 

@@ -1,5 +1,7 @@
 //! The database as a whole: what is kept, found, thrown away, and what happens to ill files.
 
+mod questions;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

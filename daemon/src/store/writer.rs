@@ -13,15 +13,14 @@ use tracing::{info, warn};
 use super::error::{Kind, StoreError};
 use super::home::Home;
 use super::house::House;
-use super::queue::{Control, Job, Queue};
+use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Packed};
-use super::{Open, Pace, Shared, file, list, quota};
+use super::{Open, Pace, Shared, file, list, question, quota};
 
 /// What is written together with others.
-enum Change {
+enum Write {
     Keep(Packed),
-    Used(Key),
-    Bad(Key),
+    Change(Change),
 }
 
 pub(super) struct Writer {
@@ -75,12 +74,8 @@ impl Writer {
                     self.pack(&mut changes, key, entry);
                     continue;
                 }
-                Job::Used(key) => {
-                    changes.push(Change::Used(key));
-                    continue;
-                }
-                Job::Bad(key) => {
-                    changes.push(Change::Bad(key));
+                Job::Change(change) => {
+                    changes.push(Write::Change(change));
                     continue;
                 }
                 Job::Control(control) => control,
@@ -109,15 +104,15 @@ impl Writer {
         false
     }
 
-    fn pack(&self, changes: &mut Vec<Change>, key: Key, entry: Arc<Entry>) {
+    fn pack(&self, changes: &mut Vec<Write>, key: Key, entry: Arc<Entry>) {
         if self.file.is_some() {
-            changes.push(Change::Keep(Packed::new(key, entry)));
+            changes.push(Write::Keep(Packed::new(key, entry)));
         } else {
             self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn write(&mut self, changes: Vec<Change>) {
+    fn write(&mut self, changes: Vec<Write>) {
         if changes.is_empty() {
             return;
         }
@@ -130,22 +125,21 @@ impl Writer {
                 self.failed(error);
             }
         }
-        let kept = changes.iter().filter(|change| matches!(change, Change::Keep(_))).count() as u64;
+        let kept = changes.iter().filter(|change| matches!(change, Write::Keep(_))).count() as u64;
         let counter = if written.is_ok() { &self.shared.written } else { &self.shared.unwritten };
         counter.fetch_add(kept, Ordering::Relaxed);
         self.house.changed();
     }
 
     /// All of it or nothing.
-    fn try_write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn try_write(&mut self, changes: &[Write]) -> Result<(), StoreError> {
         let Some(working) = &mut self.file else { return Ok(()) };
         let (hour, now_ms) = (self.shared.hour(), self.shared.clock.unix_ms());
         let whole = working.connection.transaction()?;
         for change in changes {
             match change {
-                Change::Keep(packed) => packed.write(&whole, hour)?,
-                Change::Used(key) => row::used(&whole, key, hour)?,
-                Change::Bad(key) => row::remove(&whole, key)?,
+                Write::Keep(packed) => packed.write(&whole, hour)?,
+                Write::Change(change) => make(&whole, change, hour)?,
             }
         }
         let evicted = quota::make_room(&whole, self.shared.limits, now_ms)?;
@@ -286,5 +280,16 @@ impl Writer {
         if let Err(error) = self.home.leave() {
             warn!("the memory that kept answers took is not given back: {error}");
         }
+    }
+}
+
+fn make(connection: &Connection, change: &Change, hour: u64) -> Result<(), rusqlite::Error> {
+    match change {
+        Change::Used(key) => row::used(connection, key, hour),
+        Change::Bad(key) => row::remove(connection, key),
+        Change::Ask(partition, asked) => question::ask(connection, partition, asked),
+        Change::Unask(key, text) => question::unask(connection, key, text),
+        Change::Bar(key, bytes) => question::bar(connection, key, bytes),
+        Change::BadQuestion(id) => question::remove_bad(connection, *id),
     }
 }

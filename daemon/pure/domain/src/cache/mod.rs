@@ -85,10 +85,7 @@ impl Entry {
     /// leaves, is over as well: nobody knows its age.
     #[must_use]
     pub fn fresh_for(&self, now_ms: u64) -> Duration {
-        if self.kept_ms > now_ms.saturating_add(CLOCK_SKEW_MS) {
-            return Duration::ZERO;
-        }
-        self.ttl.saturating_sub(self.age(now_ms))
+        fresh_for(self.kept_ms, self.ttl, now_ms)
     }
 
     /// What it takes in memory, in bytes.
@@ -96,6 +93,15 @@ impl Entry {
     pub fn size(&self) -> usize {
         ENTRY_BYTES + self.body.len() + self.model.len() + self.tenant.len() + self.head.len()
     }
+}
+
+/// [`Entry::fresh_for`] of an entry of which only this much is at hand.
+#[must_use]
+pub fn fresh_for(kept_ms: u64, ttl: Duration, now_ms: u64) -> Duration {
+    if kept_ms > now_ms.saturating_add(CLOCK_SKEW_MS) {
+        return Duration::ZERO;
+    }
+    ttl.saturating_sub(Duration::from_millis(now_ms.saturating_sub(kept_ms)))
 }
 
 /// A clock may be set back by so much without making the newest entries useless: NTP corrects by less.
