@@ -19,7 +19,7 @@ use tracing::info;
 use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::edges::{Clock, SystemClock};
-use crate::gateway::{Flights, Gateway};
+use crate::gateway::{Flights, Gateway, Judges};
 use crate::keeper::Keeper;
 use crate::live::Live;
 use crate::metrics::Metrics;

@@ -125,6 +125,15 @@ impl Console for House {
         purged.await.unwrap_or_else(|_| Err("the purge was broken off; try again".to_owned()))
     }
 
+    fn wrong_answer(&self, request_id: &str) -> Result<(), String> {
+        if self.cache.questions().was_wrong(request_id) {
+            return Ok(());
+        }
+        Err("no request of this name got the answer to another question of late; an answer that was kept for the same \
+             request is thrown away with: airlane cache purge --entry"
+            .to_owned())
+    }
+
     fn body_bytes_max(&self) -> usize {
         self.live.now().config.endpoint.body_max_bytes
     }

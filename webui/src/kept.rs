@@ -6,7 +6,7 @@ use domain::cache::{Purge, Stats};
 use serde::Deserialize;
 
 use crate::Console;
-use crate::facts::CacheEntries;
+use crate::facts::{CacheEntries, WrongAnswer};
 use crate::wish::{error, let_in, read};
 
 /// Entries that are listed unless the query says how many.
@@ -61,6 +61,22 @@ pub(crate) async fn purge<C: Console + 'static>(
     }
     match console.purge_cache(purge).await {
         Ok(purged) => HttpResponse::Ok().json(purged),
+        Err(reason) => error(StatusCode::CONFLICT, &reason),
+    }
+}
+
+/// `POST /api/v1/cache/wrong`.
+pub(crate) async fn wrong<C: Console + 'static>(
+    console: web::Data<C>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let wrong: WrongAnswer = match read(&request, payload).await {
+        Ok(wrong) => wrong,
+        Err(trouble) => return trouble.answer(),
+    };
+    match console.wrong_answer(&wrong.request_id) {
+        Ok(()) => HttpResponse::Ok().json(wrong),
         Err(reason) => error(StatusCode::CONFLICT, &reason),
     }
 }

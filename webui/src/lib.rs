@@ -30,7 +30,7 @@ use domain::telemetry::Telemetry;
 pub use facts::{
     CacheEntries, Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeName,
     NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow,
-    UpstreamRow, UpstreamState,
+    UpstreamRow, UpstreamState, WrongAnswer,
 };
 
 /// What runs and what needs the owner.
@@ -57,6 +57,8 @@ const CACHE: &str = "/api/v1/cache";
 const CACHE_ENTRIES: &str = "/api/v1/cache/entries";
 /// Throws kept answers away.
 const CACHE_PURGE: &str = "/api/v1/cache/purge";
+/// Says that a kept answer was wrong.
+const CACHE_WRONG: &str = "/api/v1/cache/wrong";
 /// The description of all of these.
 const OPENAPI: &str = "/api/v1/openapi.json";
 
@@ -119,6 +121,12 @@ pub trait Console {
     /// Not everything could be; a sentence says why.
     fn purge_cache(&self, purge: Purge) -> impl Future<Output = Result<Purged, String>>;
 
+    /// Says that the answer to this request was wrong, which was kept for a question in other words.
+    ///
+    /// # Errors
+    /// No such answer was given of late; a sentence says so.
+    fn wrong_answer(&self, request_id: &str) -> Result<(), String>;
+
     /// Largest body of a [`Question`].
     fn body_bytes_max(&self) -> usize;
 }
@@ -154,6 +162,7 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .service(readable(CACHE, |console: web::Data<C>| ready(kept::stats(&console.cache_stats()))))
         .service(readable(CACHE_ENTRIES, kept::entries::<C>))
         .service(posted(CACHE_PURGE).route(web::post().to(kept::purge::<C>)))
+        .service(posted(CACHE_WRONG).route(web::post().to(kept::wrong::<C>)))
         .service(readable(OPENAPI, || ready(openapi::json())))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
         .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))

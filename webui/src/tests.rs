@@ -73,6 +73,10 @@ impl Console for Fake {
         std::future::ready(purged).await
     }
 
+    fn wrong_answer(&self, request_id: &str) -> Result<(), String> {
+        if request_id == "a" { Ok(()) } else { Err("no such answer was given of late".to_owned()) }
+    }
+
     fn body_bytes_max(&self) -> usize {
         1 << 20
     }

@@ -257,7 +257,8 @@ impl Shelves<'_> {
             }
             Job::Learn(place, found, is_right) => self.learn(&place, &found, is_right),
             Job::Wrong(looked) => {
-                if let Some(found) = self.partition(&looked.place).same(&looked.signature, &looked.vector, &looked.goal) {
+                if let Some(found) = self.partition(&looked.place).same(&looked.signature, &looked.vector, &looked.goal)
+                {
                     self.learn(&looked.place, &found, false);
                 }
             }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use domain::cache::{Listed, Place, Purge, Purged, Stats};
+use domain::cache::{Listed, Place, Purge, Purged, Questioned, Stats};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use webui::CacheEntries;
+use webui::{CacheEntries, WrongAnswer};
 
 use super::daemon::Daemon;
 use super::plain::plain;
@@ -39,6 +39,12 @@ enum Action {
         /// Every kept answer
         #[arg(long)]
         all: bool,
+    },
+    /// Say that a kept answer was wrong that was given to a question in other words: it is not given to it again
+    Wrong {
+        /// The request's name, from its answer's header x-request-id
+        #[arg(value_name = "REQUEST")]
+        request: String,
     },
 }
 
@@ -107,6 +113,12 @@ pub(super) async fn run(args: &DaemonArgs, cache: CacheArgs) -> anyhow::Result<D
             println!("{} thrown away, {}", answers(purged.entries), size(purged.bytes));
             Ok(Done::Yes)
         }
+        Action::Wrong { request } => {
+            let body = Bytes::from(serde_json::to_vec(&WrongAnswer { request_id: request })?);
+            let _: WrongAnswer = read(daemon.ask_console("/api/v1/cache/wrong", body).await?)?;
+            println!("taken apart: the two questions do not share an answer any more");
+            Ok(Done::Yes)
+        }
     }
 }
 
@@ -135,7 +147,33 @@ fn write_stats(out: &mut String, stats: &Stats) -> std::fmt::Result {
     for share in &stats.tenants {
         writeln!(out, "tenant    {}: {}", share.tenant, size(share.bytes))?;
     }
-    if stats.trouble.is_empty() { Ok(()) } else { writeln!(out, "trouble   {}", stats.trouble) }
+    write_questions(out, &stats.questions)?;
+    for trouble in [&stats.trouble, &stats.questions.trouble].into_iter().filter(|trouble| !trouble.is_empty()) {
+        writeln!(out, "trouble   {trouble}")?;
+    }
+    Ok(())
+}
+
+/// Of questions in other words, where any were looked for.
+fn write_questions(out: &mut String, questions: &Questioned) -> std::fmt::Result {
+    let Some(hits) = questions.hit_rate() else { return Ok(()) };
+    let Questioned { looked, given, judged_same, judged_other, unjudged, .. } = questions;
+    writeln!(out, "semantic  {given} of {looked} questions got a kept answer ({:.1} %)", 100.0 * hits)?;
+    let measured = match questions.wrong_rate().zip(questions.wrong_rate_below()) {
+        None => "not measured yet".to_owned(),
+        Some((wrong, below)) => format!(
+            "{} of {} that were asked anew ({:.2} %; below {:.2} % with 95 % certainty)",
+            questions.audited_wrong,
+            questions.audited,
+            100.0 * wrong,
+            100.0 * below
+        ),
+    };
+    writeln!(out, "wrong     {measured}; {} were said to be wrong", questions.said_wrong)?;
+    writeln!(
+        out,
+        "judged    {judged_same} as good as a new answer, {judged_other} not; {unjudged} could not be compared"
+    )
 }
 
 /// Digits of an entry's name that are shown: enough to purge it by.
@@ -190,12 +228,28 @@ mod tests {
             written: 7,
             unwritten: 6,
             evicted: 5,
+            questions: Questioned {
+                looked: 1_000,
+                given: 250,
+                audited: 400,
+                audited_wrong: 2,
+                said_wrong: 1,
+                judged_same: 500,
+                judged_other: 30,
+                unjudged: 4,
+                trouble: "no table".to_owned(),
+                ..Questioned::default()
+            },
         };
         let want = "memory    1 answer, 512 B of 32.0 MiB\n\
                     database  2000 answers, 1.5 MiB of 512.0 MiB\n\
                     written   7 since the start, 6 could not be; 5 made room for others\n\
                     tenant    10.0.0.7: 2.0 KiB\n\
-                    trouble   kept answers are in memory only\n";
+                    semantic  250 of 1000 questions got a kept answer (25.0 %)\n\
+                    wrong     2 of 400 that were asked anew (0.50 %; below 1.48 % with 95 % certainty); 1 were said to be wrong\n\
+                    judged    500 as good as a new answer, 30 not; 4 could not be compared\n\
+                    trouble   kept answers are in memory only\n\
+                    trouble   no table\n";
         assert_eq!(stats_text(&stats), want);
     }
 

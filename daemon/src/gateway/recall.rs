@@ -39,7 +39,7 @@ pub(super) enum Recalled {
 
 /// Under what an answer is kept.
 pub(super) struct Keeping {
-    scope: Arc<str>,
+    pub(super) scope: Arc<str>,
     /// Of all that changes the answer, save the model that answers.
     digest: Context,
 }

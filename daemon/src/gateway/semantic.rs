@@ -64,10 +64,10 @@ pub(super) async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)
     let looked = Looked { place: place.clone(), signature, vector: alike.vector.clone(), goal: settings.goal };
     let alike = job.alike.insert(Box::new(alike));
     let questions = job.gateway.cache.questions();
-    if job.wishes.is_wrong {
-        questions.wrong(looked);
-    }
     if job.wishes.no_cache {
+        if job.wishes.is_wrong {
+            questions.wrong(looked);
+        }
         return None;
     }
     let found = match questions.look(looked, draw()).await? {

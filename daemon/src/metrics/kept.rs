@@ -1,6 +1,6 @@
 //! Kept answers, made at each scrape of what the cache knows of itself.
 
-use domain::cache::{Place, Stats};
+use domain::cache::{Place, Questioned, Stats};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -35,9 +35,33 @@ pub(super) fn register(stats: &Stats, registry: &mut Registry) {
         counter.inc_by(count);
         registry.register(name, help, counter);
     }
+    register_questions(&stats.questions, registry);
     let trouble = Gauge::<i64>::default();
     trouble.set(i64::from(!stats.trouble.is_empty()));
     registry.register("trouble", "1 while the database needs a look; airlane cache stats says why", trouble);
+}
+
+/// Questions in other words.
+fn register_questions(questions: &Questioned, registry: &mut Registry) {
+    for (name, help, count) in [
+        ("semantic_questions", "Questions that were looked for by their meaning", questions.looked),
+        ("semantic_hits", "Of these, those that got a kept answer", questions.given),
+        ("semantic_late", "Of these, those for which there was no time", questions.late),
+        ("semantic_audited", "Hits that were asked anew and judged, to measure", questions.audited),
+        ("semantic_audited_wrong", "Of these, those of which the kept answer was wrong", questions.audited_wrong),
+        ("semantic_said_wrong", "Hits of which whoever asked said that they were wrong", questions.said_wrong),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count);
+        registry.register(name, help, counter);
+    }
+    let judged = Family::<Labels, Counter>::default();
+    for (result, count) in
+        [("same", questions.judged_same), ("other", questions.judged_other), ("unclear", questions.unjudged)]
+    {
+        judged.get_or_create(&[("result", result)]).inc_by(count);
+    }
+    registry.register("semantic_judged", "Kept answers that were compared with new ones", judged);
 }
 
 #[cfg(test)]
@@ -53,6 +77,7 @@ mod tests {
             memory: place(1),
             database: place(2),
             unwritten: 3,
+            questions: Questioned { looked: 8, audited_wrong: 1, judged_other: 2, ..Questioned::default() },
             ..Stats::default()
         };
         let mut registry = Registry::with_prefix("airlane_cache");
@@ -66,6 +91,9 @@ mod tests {
             "airlane_cache_unwritten_total 3\n",
             "airlane_cache_written_total 0\n",
             "airlane_cache_trouble 1\n",
+            "airlane_cache_semantic_questions_total 8\n",
+            "airlane_cache_semantic_audited_wrong_total 1\n",
+            "airlane_cache_semantic_judged_total{result=\"other\"} 2\n",
         ] {
             assert!(text.contains(want), "{want} is missing:\n{text}");
         }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Settings, Share, Stats};
+use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Questioned, Settings, Share, Stats};
 use domain::semantic::TEXT_BYTES_MAX;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -201,7 +201,6 @@ impl Store {
 
     /// Writes a question that leads to a kept answer, in a moment. Nothing is written if the answer is not there by then, if
     /// the text is too long, or if the queue is full.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
     pub(crate) fn ask(&self, partition: [u8; 32], asked: Asked) {
         if asked.text.len() <= TEXT_BYTES_MAX {
             let _ = self.queue.push(Job::Change(Change::Ask(partition, asked)));
@@ -209,13 +208,11 @@ impl Store {
     }
 
     /// The question of this text does not lead to the answer any more, in a moment.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
     pub(crate) fn unask(&self, key: Key, text: Arc<str>) {
         let _ = self.queue.push(Job::Change(Change::Unask(key, text)));
     }
 
     /// Replaces what was learned of an answer, in a moment.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
     pub(crate) fn bar(&self, key: Key, bytes: Vec<u8>) {
         let _ = self.queue.push(Job::Change(Change::Bar(key, bytes)));
     }
@@ -225,7 +222,6 @@ impl Store {
     ///
     /// # Errors
     /// A sentence that says why it cannot be told.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the semantic cache is about to use it"))]
     pub(crate) fn partition(&self, scope: &str, partition: &[u8; 32], max: usize) -> Result<Partition, String> {
         let Some(open) = self.shared.open() else { return Err(self.ill()) };
         let now_ms = self.shared.clock.unix_ms();
@@ -241,6 +237,11 @@ impl Store {
             let _ = self.queue.push(Job::Change(Change::BadQuestion(id)));
         }
         Ok(found.partition)
+    }
+
+    /// Throws one answer away, in a moment.
+    pub(crate) fn remove(&self, key: Key) {
+        let _ = self.queue.push(Job::Change(Change::Bad(key)));
     }
 
     /// Throws away what is named, of all that was kept before.
@@ -295,6 +296,7 @@ impl Store {
         Stats {
             trouble: if told.trouble.is_empty() { told.note } else { told.trouble },
             memory: Place::default(),
+            questions: Questioned::default(),
             database: Place { entries: told.entries, bytes: told.bytes, bytes_max: self.shared.limits.bytes_max },
             tenants: told.tenants,
             written: count(&self.shared.written),

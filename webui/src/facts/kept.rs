@@ -9,3 +9,11 @@ pub struct CacheEntries {
     /// Everything but the answers.
     pub entries: Vec<Listed>,
 }
+
+/// A request whose answer was wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrongAnswer {
+    /// Its name, from its answer's header `x-request-id`.
+    pub request_id: String,
+}

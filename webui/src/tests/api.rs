@@ -46,7 +46,7 @@ fn wrong_questions_are_told_what_is_wrong() {
 #[test]
 fn pages_of_others_may_not_change_anything() {
     let wish = r#"{"node":"gpu-box","code":"4711-0815"}"#;
-    for path in [crate::FIND, crate::PAIR, crate::FORGET, crate::CODE, crate::CACHE_PURGE] {
+    for path in [crate::FIND, crate::PAIR, crate::FORGET, crate::CODE, crate::CACHE_PURGE, crate::CACHE_WRONG] {
         let got = explain(path, wish, &[("Origin", "http://evil.example")]);
         assert_eq!(got.status, StatusCode::FORBIDDEN, "{path}: {}", got.body);
         assert_eq!(get(houses::busy(), path).status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
@@ -64,6 +64,8 @@ fn wrong_wishes_are_told_what_is_wrong() {
         (crate::CACHE_PURGE, "{}", StatusCode::BAD_REQUEST, "name what shall go"),
         (crate::CACHE_PURGE, r#"{"tenants":"a"}"#, StatusCode::BAD_REQUEST, "tenants"),
         (crate::CACHE_PURGE, r#"{"tenant":"a"}"#, StatusCode::CONFLICT, "full"),
+        (crate::CACHE_WRONG, "{}", StatusCode::BAD_REQUEST, "request_id"),
+        (crate::CACHE_WRONG, r#"{"request_id":"b"}"#, StatusCode::CONFLICT, "of late"),
     ] {
         let got = explain(path, body, &[]);
         assert_eq!(got.status, status, "{path}: {}", got.body);
@@ -135,6 +137,7 @@ fn the_document_names_all_paths_and_no_others() {
         crate::CACHE,
         crate::CACHE_ENTRIES,
         crate::CACHE_PURGE,
+        crate::CACHE_WRONG,
         crate::OPENAPI,
     ];
     paths.sort_unstable();
@@ -177,6 +180,7 @@ fn every_answer_is_as_the_document_says() {
         (crate::FORGET, r#"{"name":"gpu-box"}"#),
         (crate::CODE, ""),
         (crate::CACHE_PURGE, r#"{"all":true}"#),
+        (crate::CACHE_WRONG, r#"{"request_id":"a"}"#),
     ] {
         check(path, "post", &explain(path, body, &[]));
     }

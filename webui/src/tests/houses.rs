@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::cache::{Listed, Place as CachePlace, Share, Stats};
+use domain::cache::{Listed, Place as CachePlace, Questioned, Share, Stats};
 use domain::health::State;
 
 use domain::node::{NodeState, Origin, ServedModel, Server};
@@ -256,6 +256,7 @@ pub(super) fn cache() -> Stats {
         written: 4,
         unwritten: 3,
         evicted: 2,
+        questions: Questioned { looked: 9, given: 3, ..Questioned::default() },
     }
 }
 

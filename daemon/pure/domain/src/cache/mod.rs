@@ -21,7 +21,7 @@ use crate::surface::Surface;
 pub use directives::Directives;
 pub use purge::Purge;
 pub use settings::{Chat, Rules, Scope, Settings, Store, TableFiles};
-pub use stats::{Listed, Place, Purged, Share, Stats};
+pub use stats::{Listed, Place, Purged, Questioned, Share, Stats};
 pub use status::{How, Status};
 
 /// What finds an entry.
