@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod access;
+mod alike;
 mod cancel;
 mod catalogue;
 mod cli;

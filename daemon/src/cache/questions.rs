@@ -234,9 +234,18 @@ fn read(files: &TableFiles) -> Result<Table, String> {
 /// The partitions in memory.
 struct Shelves<'s> {
     store: &'s Store,
-    /// Each with the turn in which it was used last.
-    partitions: HashMap<Place, (u64, Partition)>,
+    partitions: HashMap<Place, Held>,
     turn: u64,
+}
+
+/// A partition in memory.
+#[derive(Default)]
+struct Held {
+    partition: Partition,
+    /// The turn in which it was used last.
+    used: u64,
+    /// What the database has of it is in it.
+    is_read: bool,
 }
 
 impl Shelves<'_> {
@@ -250,8 +259,8 @@ impl Shelves<'_> {
                 }
             }
             Job::Add(place, asked, vector) => {
-                if let Some((_, partition)) = self.partitions.get_mut(&place) {
-                    partition.add(asked.clone(), &vector);
+                if let Some(held) = self.partitions.get_mut(&place) {
+                    held.partition.add(asked.clone(), &vector);
                 }
                 self.store.ask(place.partition, store::Asked { key: asked.key, text: asked.text, vector });
             }
@@ -279,36 +288,39 @@ impl Shelves<'_> {
         self.store.bar(key.clone(), bar);
     }
 
-    /// The partition of this place; read from the database if it is not in memory.
+    /// The partition of this place, with what the database has of it.
     fn partition(&mut self, place: &Place) -> &mut Partition {
         self.turn += 1;
         if !self.partitions.contains_key(place) {
-            // Not there, or not open yet: then it begins empty, and grows with what is asked.
-            let read = self.store.partition(&place.scope, &place.partition, ASKED_MAX).unwrap_or_default();
             self.make_room();
-            self.partitions.insert(place.clone(), (self.turn, filled(read)));
         }
-        let (used, partition) = self.partitions.entry(place.clone()).or_default();
-        *used = self.turn;
-        partition
+        let held = self.partitions.entry(place.clone()).or_default();
+        held.used = self.turn;
+        // While the database is not open it grows with what is asked, and the rest comes later.
+        if !held.is_read
+            && let Ok(read) = self.store.partition(&place.scope, &place.partition, ASKED_MAX)
+        {
+            fill(&mut held.partition, read);
+            held.is_read = true;
+        }
+        &mut held.partition
     }
 
     /// What was not used for the longest goes.
     fn make_room(&mut self) {
-        while self.partitions.values().map(|(_, partition)| partition.bytes()).sum::<usize>() > BYTES_MAX {
-            let oldest = self.partitions.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| place.clone());
+        while self.partitions.values().map(|held| held.partition.bytes()).sum::<usize>() > BYTES_MAX {
+            let oldest = self.partitions.iter().min_by_key(|(_, held)| held.used).map(|(place, _)| place.clone());
             let Some(oldest) = oldest else { return };
             self.partitions.remove(&oldest);
         }
     }
 
     fn len(&self) -> usize {
-        self.partitions.values().map(|(_, partition)| partition.len()).sum()
+        self.partitions.values().map(|held| held.partition.len()).sum()
     }
 }
 
-fn filled(read: store::Partition) -> Partition {
-    let mut partition = Partition::default();
+fn fill(partition: &mut Partition, read: store::Partition) {
     // The newest come first, and go last.
     for store::Asked { key, text, vector } in read.asked.into_iter().rev() {
         partition.add(Asked { key, text }, &vector);
@@ -316,5 +328,4 @@ fn filled(read: store::Partition) -> Partition {
     for (key, bytes) in read.bars {
         partition.set_bar(&key, Bar::read(&bytes));
     }
-    partition
 }
