@@ -207,7 +207,6 @@ impl Job {
             kept_ms: self.gateway.clock.unix_ms(),
             ttl,
         };
-        self.gateway.cache.keep(keeping.key(&leg.target.model), entry);
-        true
+        self.gateway.cache.keep(keeping.key(&leg.target.model), entry, self.purges)
     }
 }

@@ -186,11 +186,15 @@ impl Store {
         self.reader.find(key).await
     }
 
-    /// Writes an answer in a moment. What does not fit into the queue is counted and not written.
-    pub(crate) fn keep(&self, key: Key, entry: Arc<Entry>) {
-        if !self.queue.push(Job::Keep(key, entry)) {
+    /// Writes an answer in a moment, if it is still due when it takes its place behind what was asked for before: so whoever
+    /// says that it is not, before asking for a purge, will not see it. Tells whether it was due. What does not fit into the
+    /// queue is counted and not written.
+    pub(crate) fn keep(&self, key: Key, entry: Arc<Entry>, is_due: impl FnOnce() -> bool) -> bool {
+        let pushed = self.queue.push_if(Job::Keep(key, entry), is_due);
+        if pushed == Some(false) {
             self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
         }
+        pushed.is_some()
     }
 
     /// An answer was given, in this hour for the first time: it stays longer than others.

@@ -146,7 +146,7 @@ async fn fill(store: &Store, arguments: &Arguments) -> usize {
         // When the queue is full it is given again.
         loop {
             let refused = store.stats().unwritten;
-            store.keep(key(number), entry.clone());
+            store.keep(key(number), entry.clone(), || true);
             if store.stats().unwritten == refused {
                 break;
             }
