@@ -64,6 +64,7 @@ const QUICK: Pace = Pace {
     house: Duration::from_millis(1),
     retry: Duration::from_millis(1),
     late: Duration::from_secs(20),
+    hangs: Duration::from_secs(20),
 };
 
 /// A database at work.

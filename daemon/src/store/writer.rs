@@ -60,17 +60,24 @@ impl Writer {
 
     /// Writes until it is told to close.
     pub(super) fn run(mut self) {
+        let shared = self.shared.clone();
         loop {
             if self.file.is_none() && Instant::now() >= self.retry {
-                self.open();
                 // What is there is told before anything comes.
-                self.look_after_house();
+                shared.writing.work(|| {
+                    self.open();
+                    self.look_after_house();
+                });
             }
             let batch = self.queue.take(self.pace.house.min(self.pace.retry), self.pace.gather);
-            if self.work(batch) {
+            let is_last = shared.writing.work(|| {
+                let is_last = self.work(batch);
+                self.look_after_house();
+                is_last
+            });
+            if is_last {
                 return;
             }
-            self.look_after_house();
         }
     }
 
