@@ -73,7 +73,7 @@ fn questions(connection: &Connection) -> rusqlite::Result<Option<String>> {
         let bytes = |column| row.get::<_, Vec<u8>>(column);
         let text: String = row.get(5)?;
         let mut context = Context::new(&SHA256);
-        for part in [b"question", scope.as_bytes(), &bytes(3)?, &bytes(4)?, text.as_bytes(), &bytes(6)?] {
+        for part in [&b"question"[..], scope.as_bytes(), &bytes(3)?, &bytes(4)?, text.as_bytes(), &bytes(6)?] {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
         }
