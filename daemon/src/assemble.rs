@@ -172,7 +172,9 @@ fn start_cache(tasks: &mut Tasks, parts: &Arc<Parts>) {
         let (writes, reads, asks) = (parts.cache.clone(), parts.cache.clone(), parts.cache.clone());
         tasks.thread("cache-writer", move || writes.write());
         tasks.thread("cache-reader", move || reads.read());
-        tasks.thread("cache-questions", move || asks.ask());
+        if cfg!(feature = "semantic") {
+            tasks.thread("cache-questions", move || asks.ask());
+        }
     }
 }
 

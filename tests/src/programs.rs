@@ -40,6 +40,17 @@ pub fn nvml() -> PathBuf {
     path
 }
 
+/// The library of `tests/disk`, built in the same profile as this test.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn disk() -> PathBuf {
+    let path = profile_folder().join("libairlane_disk.so");
+    assert!(path.exists(), "{} is missing: build it first with `cargo build --workspace`", path.display());
+    path
+}
+
 /// A folder that a script fills before the tests run.
 ///
 /// # Panics

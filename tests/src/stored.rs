@@ -50,10 +50,40 @@ fn check_copy(file: &Path) -> rusqlite::Result<Result<Stored, String>> {
             Err(wrong) => return Ok(Err(wrong)),
         }
     }
+    if let Some(wrong) = questions(&connection)? {
+        return Ok(Err(wrong));
+    }
     let sums = "SELECT (SELECT coalesce(sum(entries), 0) FROM tenant) = (SELECT count(*) FROM answer)
         AND (SELECT coalesce(sum(bytes), 0) FROM tenant) = (SELECT coalesce(sum(size), 0) FROM answer)";
     let is_summed_up: bool = connection.query_row(sums, [], |row| row.get(0))?;
     Ok(if is_summed_up { Ok(stored) } else { Err("the sums of the tenants are wrong".to_owned()) })
+}
+
+/// What is wrong with the questions that lead to answers.
+fn questions(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT q.id, q.seal, a.scope, a.digest, q.partition, q.text, q.vector FROM question q LEFT JOIN answer a
+        ON a.id = q.answer";
+    let mut select = connection.prepare(sql)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let Some(scope) = row.get::<_, Option<String>>(2)? else {
+            return Ok(Some(format!("question {id} leads to no answer")));
+        };
+        let bytes = |column| row.get::<_, Vec<u8>>(column);
+        let text: String = row.get(5)?;
+        let mut context = Context::new(&SHA256);
+        for part in [&b"question"[..], scope.as_bytes(), &bytes(3)?, &bytes(4)?, text.as_bytes(), &bytes(6)?] {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        if bytes(1)? != context.finish().as_ref()[..16] {
+            return Ok(Some(format!("question {id} of {scope} is not what was sealed")));
+        }
+    }
+    let lost = "SELECT count(*) FROM bar WHERE answer NOT IN (SELECT id FROM answer)";
+    let lost: i64 = connection.query_row(lost, [], |row| row.get(0))?;
+    Ok((lost > 0).then(|| format!("{lost} bars belong to no answer")))
 }
 
 /// Scope and answer of a row that is whole.

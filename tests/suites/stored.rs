@@ -6,7 +6,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use airlane_tests::client::{Request, Response, send};
 use airlane_tests::daemon::{Daemon, Setup, airlane};
@@ -256,4 +256,48 @@ fn on_a_router_a_kill_loses_nothing_and_flash_is_not_written() {
     daemon.signal("TERM");
     daemon.wait_exit(Duration::from_secs(20));
     assert_eq!(check(&daemon), 1, "the copy is made at the end");
+}
+
+/// The disk hangs again and again, with everything that is read and written there. Who asks does not notice.
+#[test]
+fn a_hanging_disk_delays_nobody_and_is_told() {
+    let library = airlane_tests::programs::disk();
+    let daemon = house().environment("LD_PRELOAD", &library.display().to_string()).start();
+    let hangs = daemon.folder().join("hangs");
+    let mut number = 0;
+    let mut ask_some = |times: &mut Vec<Duration>| {
+        for _ in 0..40 {
+            number += 1;
+            let began = Instant::now();
+            // New questions, and one that was asked some time ago.
+            let asked = if number % 4 == 0 { number / 2 } else { number };
+            ask(&daemon, 0, asked);
+            times.push(began.elapsed());
+        }
+    };
+    let (mut usual, mut hanging) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        ask_some(&mut usual);
+        std::fs::write(&hangs, "").expect("the disk hangs");
+        ask_some(&mut hanging);
+        std::fs::remove_file(&hangs).expect("the disk is well");
+    }
+    std::fs::write(&hangs, "").expect("the disk hangs");
+    ask_some(&mut hanging);
+    // What the machine does meanwhile meets both.
+    let middle = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let (usual, hanging) = (middle(&mut usual), middle(&mut hanging));
+    assert!(hanging < usual * 3, "{hanging:?} while the disk hangs, {usual:?} else");
+    eventually("the sentence", || trouble(&daemon).contains("has not answered"));
+    assert_eq!(metric(&daemon.get("/metrics").text(), &["airlane_cache_trouble"]), Some(1.0));
+    let before = written(&daemon);
+    assert!(!is_hit(&ask(&daemon, 1, 1)) && is_hit(&ask(&daemon, 1, 1)), "the memory goes on");
+    assert_eq!(written(&daemon), before, "the disk does hang");
+    std::fs::remove_file(&hangs).expect("the disk is well");
+    eventually("it is written again", || trouble(&daemon).is_empty() && written(&daemon) > before);
+    assert_eq!(stats(&daemon)["unwritten"], 0);
+    check(&daemon);
 }

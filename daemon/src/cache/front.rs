@@ -60,6 +60,10 @@ fn weight(key: &Key, entry: &Entry) -> u64 {
 pub(super) struct Before(u64);
 
 impl Before {
+    pub(super) const fn at(number: u64) -> Self {
+        Self(number)
+    }
+
     pub(super) const fn number(self) -> u64 {
         self.0
     }
@@ -96,21 +100,17 @@ impl Front {
         Some(Hit { entry: kept.entry.clone(), is_first_of_hour })
     }
 
-    pub(super) fn put(&self, key: Key, entry: Arc<Entry>) {
-        self.entries.insert(key, self.kept(entry));
-    }
-
     /// It is new, or was just read: the database knows that it is in use.
     fn kept(&self, entry: Arc<Entry>) -> Arc<Kept> {
         Arc::new(Kept { entry, hour: AtomicU64::new(hour(self.clock.unix_ms())) })
     }
 
-    /// To be taken before something is looked for elsewhere.
+    /// To be taken before something is looked for or made elsewhere.
     pub(super) fn before(&self) -> Before {
         Before(self.purges.load(Ordering::SeqCst))
     }
 
-    /// Puts in what was found elsewhere, unless something was purged since: then it may have been that.
+    /// Puts in what was found or made elsewhere, unless something was purged since: then it may have been that.
     pub(super) fn put_found(&self, key: Key, entry: Arc<Entry>, before: Before) -> Option<Arc<Entry>> {
         let kept = self.kept(entry);
         self.entries.insert(key.clone(), kept.clone());
@@ -161,7 +161,7 @@ mod tests {
     fn fresh_answers_are_found_and_old_ones_are_not() {
         let clock = SetClock::at(1_000_000);
         let front = Front::new(1 << 20, clock.clone());
-        front.put(key("tenant:a", 1), Arc::new(entry("a", "one", &clock)));
+        front.put_found(key("tenant:a", 1), Arc::new(entry("a", "one", &clock)), front.before());
         assert_eq!(front.get(&key("tenant:a", 1)).unwrap().entry.body, "one");
         assert!(front.get(&key("tenant:b", 1)).is_none(), "the same question of somebody else");
         assert!(front.get(&key("tenant:a", 2)).is_none());
@@ -175,7 +175,7 @@ mod tests {
         let clock = SetClock::at(1_000_000);
         let front = Front::new(1 << 20, clock.clone());
         let lasting = Entry { ttl: std::time::Duration::from_secs(86_400), ..entry("a", "one", &clock) };
-        front.put(key("house", 1), Arc::new(lasting));
+        front.put_found(key("house", 1), Arc::new(lasting), front.before());
         let mut told = Vec::new();
         for _ in 0..4 {
             told.push([(); 2].map(|()| front.get(&key("house", 1)).unwrap().is_first_of_hour));
@@ -190,12 +190,12 @@ mod tests {
         let front = Front::new(1 << 20, clock.clone());
         let body = "x".repeat(10_000);
         for number in 0..500 {
-            front.put(key("house", number), Arc::new(entry("a", &body, &clock)));
+            front.put_found(key("house", number), Arc::new(entry("a", &body, &clock)), front.before());
         }
         let Place { entries, bytes, bytes_max } = front.stats();
         assert!(bytes <= bytes_max && bytes > bytes_max / 2, "{bytes}");
         assert!((50..=100).contains(&entries), "{entries}");
-        front.put(key("house", 1_000), Arc::new(entry("a", &"x".repeat(2 << 20), &clock)));
+        front.put_found(key("house", 1_000), Arc::new(entry("a", &"x".repeat(2 << 20), &clock)), front.before());
         assert!(front.get(&key("house", 1_000)).is_none(), "larger than all memory");
         assert!(front.stats().entries >= 50, "and it drove nothing out");
     }

@@ -15,7 +15,7 @@ use domain::cache::{Entry, Key, Listed, Purge, Purged, Settings, Stats};
 
 use crate::edges::Clock;
 use crate::store::{ENTRY_BYTES_MAX, Store};
-use front::Front;
+use front::{Before, Front};
 use questions::Questions;
 pub(crate) use questions::{Judged, Looked, Place};
 
@@ -91,16 +91,17 @@ impl Cache {
         self.front.put_found(key.clone(), entry, before)
     }
 
-    /// Keeps an answer: in memory from now on, and in the database in a moment. One that is very large is not kept.
-    pub(crate) fn keep(&self, key: Key, entry: Entry) -> Arc<Entry> {
-        let entry = Arc::new(entry);
-        if let Some(store) = &self.store
-            && entry.size() <= ENTRY_BYTES_MAX
-        {
-            self.front.put(key.clone(), entry.clone());
-            store.keep(key, entry.clone());
+    /// Keeps an answer that was begun after so many [`Cache::purges`]: in memory from now on, and in the database in a moment.
+    /// Whether it is kept: one that is very large is not, nor one that a purge since may have named.
+    pub(crate) fn keep(&self, key: Key, entry: Arc<Entry>, purges: u64) -> bool {
+        let Some(store) = &self.store else { return false };
+        if entry.size() > ENTRY_BYTES_MAX {
+            return false;
         }
-        entry
+        let before = Before::at(purges);
+        // A purge counts itself before it goes into the queue: either it comes behind this, or this is not due.
+        store.keep(key.clone(), entry.clone(), || self.front.before() == before)
+            && self.front.put_found(key, entry, before).is_some()
     }
 
     /// Throws one answer away, which somebody says is wrong.
@@ -121,6 +122,7 @@ impl Cache {
     /// # Errors
     /// What could not be thrown away, as a sentence.
     pub(crate) async fn purge(&self, purge: Purge) -> Result<Purged, String> {
+        let purge = as_written(purge);
         purge.check()?;
         let in_memory = self.front.purge(&purge);
         let Some(store) = &self.store else { return Ok(in_memory) };
@@ -139,7 +141,7 @@ impl Cache {
     /// A sentence that says why it cannot be told.
     pub(crate) fn list(&self, filter: &Purge, max: usize) -> Result<Vec<Listed>, String> {
         let store = self.store.as_ref().ok_or("nothing is kept: cache.enabled is false")?;
-        store.list(filter, max.min(LISTED_MAX))
+        store.list(&as_written(filter.clone()), max.min(LISTED_MAX))
     }
 
     /// Waits until all that was kept before is in the database, or given up.
@@ -161,6 +163,11 @@ impl Cache {
         let database = self.store.as_ref().map(Store::stats).unwrap_or_default();
         Stats { memory: self.front.stats(), questions: self.questions.stats(), ..database }
     }
+}
+
+/// The beginning of a conversation is known in Unicode's Normalization Form C; whoever names it may write another.
+fn as_written(purge: Purge) -> Purge {
+    Purge { prefix: purge.prefix.map(|prefix| wire::json::composed(prefix.into()).into_owned()), ..purge }
 }
 
 #[cfg(test)]
@@ -217,6 +224,10 @@ mod tests {
         }
     }
 
+    fn kept(tenant: &str, body: &str, clock: &SetClock) -> Arc<Entry> {
+        Arc::new(entry(tenant, body, clock))
+    }
+
     /// A cache whose database is at work in `dir`.
     fn running(settings: &Settings, dir: &Path, clock: &Arc<SetClock>) -> Arc<Cache> {
         let cache = Cache::open(settings, dir, clock.clone());
@@ -232,8 +243,7 @@ mod tests {
         for enabled in [true, false] {
             let settings = Settings { enabled, ..Settings::default() };
             let cache = running(&settings, dir.path(), &clock);
-            let kept = cache.keep(key("house", 1), entry("a", "one", &clock));
-            assert_eq!(kept.body, "one");
+            assert_eq!(cache.keep(key("house", 1), kept("a", "one", &clock), 0), enabled);
             assert_eq!(cache.look(&key("house", 1)).await.is_some(), enabled);
             assert_eq!(cache.list(&Purge::default(), 1).is_err_and(|why| why.contains("cache.enabled")), !enabled);
         }
@@ -244,7 +254,7 @@ mod tests {
         let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
         // Nobody opens a database.
         let cache = Cache::open(&Settings::default(), dir.path(), clock.clone());
-        cache.keep(key("house", 1), entry("a", "one", &clock));
+        cache.keep(key("house", 1), kept("a", "one", &clock), cache.purges());
         for _ in 0..3 {
             assert_eq!(cache.look(&key("house", 1)).await.unwrap().body, "one");
         }
@@ -257,7 +267,7 @@ mod tests {
         let cache = running(&Settings::default(), dir.path(), &clock);
         assert!(cache.purge(Purge::default()).await.is_err(), "it names nothing");
         for number in 0..3 {
-            cache.keep(key("house", number), entry("a", "one", &clock));
+            cache.keep(key("house", number), kept("a", "one", &clock), cache.purges());
         }
         cache.flush().await;
         let before = cache.stats();
@@ -273,7 +283,7 @@ mod tests {
     async fn what_memory_has_lost_is_found_in_the_database() {
         let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
         let cache = running(&Settings::default(), dir.path(), &clock);
-        cache.keep(key("house", 1), entry("a", "one", &clock));
+        cache.keep(key("house", 1), kept("a", "one", &clock), cache.purges());
         cache.flush().await;
         cache.front.purge(&Purge { all: true, ..Purge::default() });
         assert!(cache.front(&key("house", 1)).is_none());
@@ -293,9 +303,63 @@ mod tests {
     async fn what_is_very_large_is_not_kept() {
         let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
         let cache = running(&Settings::default(), dir.path(), &clock);
-        let large = cache.keep(key("house", 1), entry("a", &"x".repeat(ENTRY_BYTES_MAX), &clock));
-        assert_eq!(large.body.len(), ENTRY_BYTES_MAX, "whoever asked gets it");
+        assert!(!cache.keep(key("house", 1), kept("a", &"x".repeat(ENTRY_BYTES_MAX), &clock), 0));
         cache.flush().await;
         assert_eq!((cache.stats().memory.entries, cache.stats().database.entries), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_before_a_purge_is_not_kept_after_it() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(&Settings::default(), dir.path(), &clock);
+        let began = cache.purges();
+        assert!(cache.keep(key("house", 1), kept("a", "one", &clock), began));
+        cache.purge(Purge { all: true, ..Purge::default() }).await.unwrap();
+        assert!(!cache.keep(key("house", 1), kept("a", "one", &clock), began));
+        assert!(cache.keep(key("house", 2), kept("a", "two", &clock), cache.purges()));
+        cache.flush().await;
+        assert!(cache.front(&key("house", 1)).is_none());
+        assert_eq!((cache.stats().memory.entries, cache.stats().database.entries), (1, 1));
+    }
+
+    /// Whatever comes between: of what was begun before a purge, nothing is there after it.
+    #[tokio::test]
+    async fn a_purge_may_come_at_any_moment() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(&Settings::default(), dir.path(), &clock);
+        for round in 0..50 {
+            let began = cache.purges();
+            let keeps = std::thread::spawn({
+                let (cache, clock) = (cache.clone(), clock.clone());
+                move || {
+                    for number in 0..200 {
+                        cache.keep(key("house", number), kept("a", "one", &clock), began);
+                    }
+                }
+            });
+            tokio::time::sleep(Duration::from_micros(20 * round)).await;
+            cache.purge(Purge { all: true, ..Purge::default() }).await.unwrap();
+            keeps.join().unwrap();
+            cache.flush().await;
+            assert_eq!((cache.stats().memory.entries, cache.stats().database.entries), (0, 0), "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_prefix_is_found_in_whatever_form_it_is_written() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(&Settings::default(), dir.path(), &clock);
+        let head = "\u{dc}ber \u{e9}t\u{e9}".into();
+        cache.keep(key("house", 1), Arc::new(Entry { head, ..entry("a", "one", &clock) }), cache.purges());
+        cache.flush().await;
+        for (prefix, want) in [("U\u{308}ber e\u{301}", 1), ("\u{dc}ber", 1), ("Uber", 0)] {
+            let filter = Purge { prefix: Some(prefix.to_owned()), ..Purge::default() };
+            assert_eq!(cache.list(&filter, 9).unwrap().len(), want, "{prefix}");
+        }
+        // As long as it may be once it is composed.
+        let long = Purge { prefix: Some("e\u{301}".repeat(100)), ..Purge::default() };
+        assert_eq!(cache.purge(long).await, Ok(Purged::default()));
+        let other = Purge { prefix: Some("U\u{308}".to_owned()), ..Purge::default() };
+        assert_eq!(cache.purge(other).await.unwrap().entries, 1);
     }
 }

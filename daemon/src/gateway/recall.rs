@@ -27,6 +27,9 @@ const ANSWER_BYTES_MAX: usize = 2 << 20;
 /// Longest stream of which a whole answer is made to be kept: frames are mostly not text.
 const STREAM_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
 
+/// Whether this build looks for questions in other words; where it does not, the compiler leaves all of it out.
+const SEMANTIC: bool = cfg!(feature = "semantic");
+
 /// Where the answer comes from.
 pub(super) enum Recalled {
     /// From an upstream, for this request alone.
@@ -117,7 +120,8 @@ pub(super) async fn recall(mut job: Job) -> Result<Recalled, ServeError> {
         job.tells(Status::Refused { stored: false });
     }
     // Boxed, since few requests need its room.
-    if job.policy.semantic.is_some()
+    if SEMANTIC
+        && job.policy.semantic.is_some()
         && let Some((entry, how)) = Box::pin(semantic::find(&mut job, &model)).await
     {
         return Ok(Recalled::Kept(job, entry, how));
@@ -229,9 +233,11 @@ impl Job {
             kept_ms: self.gateway.clock.unix_ms(),
             ttl,
         };
-        let key = keeping.key(&leg.target.model);
-        let entry = self.gateway.cache.keep(key.clone(), entry);
-        semantic::keep(self, key, entry);
-        true
+        let (key, entry) = (keeping.key(&leg.target.model), Arc::new(entry));
+        let is_kept = self.gateway.cache.keep(key.clone(), entry.clone(), self.purges);
+        if SEMANTIC && is_kept {
+            semantic::keep(self, key, entry);
+        }
+        is_kept
     }
 }

@@ -10,7 +10,7 @@ mod watch;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use domain::config::{Config, Draft, check};
+use domain::config::{Config, Draft, Problem, check};
 
 pub(crate) use file::read_draft;
 pub(crate) use watch::watch;
@@ -66,11 +66,20 @@ impl Source {
             }
         };
         self.overrides.apply(&mut draft, &mut lines);
-        check(&draft).map_err(|problems| Problems {
+        let left_out = left_out(&draft, cfg!(feature = "semantic"));
+        let checked = if left_out.is_empty() { check(&draft) } else { Err(left_out) };
+        checked.map_err(|problems| Problems {
             file: self.file.clone(),
             problems: problems.into_iter().map(|problem| Located::find(problem, &lines)).collect(),
         })
     }
+}
+
+/// What the file asks for and this build leaves out.
+fn left_out(draft: &Draft, has_semantic: bool) -> Vec<Problem> {
+    let asks = draft.policies.iter().enumerate().filter(|(_, policy)| policy.semantic.is_some() && !has_semantic);
+    let why = "this build leaves questions in other words out, as that for routers does; take the whole one";
+    asks.map(|(position, _)| Problem::new(format!("policy[{position}].semantic"), why)).collect()
 }
 
 impl Overrides {

@@ -1,3 +1,5 @@
+use domain::config::{PolicyDraft, SemanticDraft};
+
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
@@ -149,4 +151,13 @@ fn the_defaults_in_the_example_are_the_defaults() {
     (shown.endpoint.tls_cert, shown.endpoint.tls_key) = (None, None);
     (shown.gpu.library, shown.node.name) = (None, None);
     assert_eq!(check(&shown), Ok(Config::default()));
+}
+
+#[test]
+fn what_a_build_leaves_out_is_told() {
+    let semantic = PolicyDraft { semantic: Some(SemanticDraft::default()), ..PolicyDraft::default() };
+    let draft = Draft { policies: vec![PolicyDraft::default(), semantic], ..Draft::default() };
+    assert!(left_out(&draft, true).is_empty());
+    let problems = left_out(&draft, false);
+    assert!(problems.len() == 1 && problems[0].path == "policy[1].semantic", "{problems:?}");
 }

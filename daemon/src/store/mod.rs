@@ -3,6 +3,7 @@
 //! Nobody waits for the disk: what is to be written stands in a queue of bounded size, and a look-up that is late is a
 //! miss. Whatever is wrong with the file, the memory in front of it goes on, and the owner is told in a sentence.
 
+mod busy;
 mod error;
 mod file;
 mod home;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::edges::Clock;
+use busy::Busy;
 use error::Kind;
 use home::Home;
 use queue::{Change, Control, Job, Queue};
@@ -43,6 +45,10 @@ pub(crate) const ENTRY_BYTES_MAX: usize = 2 << 20;
 /// Longest wait for a purge: a thousand megabytes are looked through in some seconds.
 const PURGE_MAX: Duration = Duration::from_secs(120);
 
+/// What the owner is told of a disk that hangs.
+const HANGS: &str = "kept answers are in memory only: the disk under the database has not answered for some seconds; if that \
+                     lasts, look for errors of the disk in the system's log (dmesg)";
+
 /// How often things happen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -54,6 +60,8 @@ pub(super) struct Pace {
     retry: Duration,
     /// Longest wait for a look-up: a miss costs seconds, so this is as long as nobody notices.
     late: Duration,
+    /// A disk that has not done for so long what it was told hangs, and its owner is told.
+    hangs: Duration,
 }
 
 impl Pace {
@@ -62,6 +70,7 @@ impl Pace {
         house: Duration::from_secs(10),
         retry: Duration::from_secs(5),
         late: Duration::from_millis(20),
+        hangs: Duration::from_secs(5),
     };
 }
 
@@ -87,6 +96,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     open: Mutex<Option<Open>>,
     told: Mutex<Told>,
+    writing: Busy,
     pub(super) written: AtomicU64,
     pub(super) unwritten: AtomicU64,
     pub(super) evicted: AtomicU64,
@@ -121,6 +131,7 @@ impl Shared {
             limits: Limits { bytes_max, tenant_bytes_max },
             open: Mutex::default(),
             told: Mutex::default(),
+            writing: Busy::new(),
             written: AtomicU64::new(0),
             unwritten: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
@@ -186,11 +197,15 @@ impl Store {
         self.reader.find(key).await
     }
 
-    /// Writes an answer in a moment. What does not fit into the queue is counted and not written.
-    pub(crate) fn keep(&self, key: Key, entry: Arc<Entry>) {
-        if !self.queue.push(Job::Keep(key, entry)) {
+    /// Writes an answer in a moment, if it is still due when it takes its place behind what was asked for before: so whoever
+    /// says that it is not, before asking for a purge, will not see it. Tells whether it was due. What does not fit into the
+    /// queue is counted and not written.
+    pub(crate) fn keep(&self, key: Key, entry: Arc<Entry>, is_due: impl FnOnce() -> bool) -> bool {
+        let pushed = self.queue.push_if(Job::Keep(key, entry), is_due);
+        if pushed == Some(false) {
             self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
         }
+        pushed.is_some()
     }
 
     /// An answer was given, in this hour for the first time: it stays longer than others.
@@ -292,9 +307,15 @@ impl Store {
     /// How it is; the memory's part is not known here.
     pub(crate) fn stats(&self) -> Stats {
         let told = self.shared.told();
+        let hangs = self.shared.writing.longer_than(self.pace.hangs) || self.reader.hangs(self.pace.hangs);
+        let trouble = match (told.trouble.is_empty(), hangs) {
+            (false, _) => told.trouble,
+            (true, true) => HANGS.to_owned(),
+            (true, false) => told.note,
+        };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            trouble: if told.trouble.is_empty() { told.note } else { told.trouble },
+            trouble,
             memory: Place::default(),
             questions: Questioned::default(),
             database: Place { entries: told.entries, bytes: told.bytes, bytes_max: self.shared.limits.bytes_max },

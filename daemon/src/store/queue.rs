@@ -108,10 +108,18 @@ impl Queue {
 
     /// Whether it is taken. Never waits.
     pub(super) fn push(&self, job: Job) -> bool {
+        self.push_if(job, || true) == Some(true)
+    }
+
+    /// The same, if something is still so at the moment in which it takes its place in the order; `None` if it is not.
+    pub(super) fn push_if(&self, job: Job, is_due: impl FnOnce() -> bool) -> Option<bool> {
         let mut waiting = lock(&self.waiting);
         let bytes = job.bytes();
+        if !is_due() {
+            return None;
+        }
         if bytes > 0 && waiting.bytes + bytes > self.bytes_max {
-            return false;
+            return Some(false);
         }
         waiting.bytes += bytes;
         waiting.controls += usize::from(job.is_control());
@@ -121,7 +129,7 @@ impl Queue {
         if is_first || is_enough {
             self.changed.notify_one();
         }
-        true
+        Some(true)
     }
 
     /// What is to be done next: waits for the first job up to `idle`, and for more to write with it up to `gather`.

@@ -1,15 +1,17 @@
 //! Looks entries up on a thread of its own. Whoever asks waits for some milliseconds; while a look-up hangs, nobody waits.
 
+#[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::cache::{Entry, Key};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::busy::Busy;
 use super::error::{Kind, StoreError};
 use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Found};
@@ -37,37 +39,6 @@ pub(super) struct Reader {
     asked_count: AtomicU64,
 }
 
-/// Since when the thread works on one look-up.
-struct Busy {
-    began: Instant,
-    /// In microseconds from `began`; 0 is not at all.
-    since_us: AtomicU64,
-}
-
-impl Busy {
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
-    }
-
-    fn longer_than(&self, most: Duration) -> bool {
-        let since_us = self.since_us.load(Ordering::Relaxed);
-        since_us > 0 && u128::from(self.now_us().saturating_sub(since_us)) > most.as_micros()
-    }
-
-    fn work<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Also when the thread panics.
-        struct Over<'a>(&'a Busy);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.since_us.store(0, Ordering::Relaxed);
-            }
-        }
-        self.since_us.store(self.now_us(), Ordering::Relaxed);
-        let _over = Over(self);
-        work()
-    }
-}
-
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, late: Duration) -> Self {
         let (asks, asked) = sync_channel(ASKS_MAX);
@@ -76,7 +47,7 @@ impl Reader {
             queue,
             asks,
             asked: Mutex::new(asked),
-            busy: Busy { began: Instant::now(), since_us: AtomicU64::new(0) },
+            busy: Busy::new(),
             late,
             #[cfg(test)]
             disk: Mutex::default(),
@@ -89,6 +60,11 @@ impl Reader {
     #[cfg(test)]
     pub(super) fn asked(&self) -> u64 {
         self.asked_count.load(Ordering::Relaxed)
+    }
+
+    /// Whether one look-up takes longer than this.
+    pub(super) fn hangs(&self, most: Duration) -> bool {
+        self.busy.longer_than(most)
     }
 
     /// The fresh answer of this key, unless it comes late.

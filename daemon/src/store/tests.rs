@@ -64,6 +64,7 @@ const QUICK: Pace = Pace {
     house: Duration::from_millis(1),
     retry: Duration::from_millis(1),
     late: Duration::from_secs(20),
+    hangs: Duration::from_secs(20),
 };
 
 /// A database at work.
@@ -88,7 +89,7 @@ impl Running {
 
     async fn keep(&self, tenant: &str, number: u32, body: &str) {
         let entry = entry(tenant, body, &self.clock);
-        self.store.keep(key(&format!("tenant:{tenant}"), number), Arc::new(entry));
+        self.store.keep(key(&format!("tenant:{tenant}"), number), Arc::new(entry), || true);
         self.store.flush().await;
     }
 
@@ -146,7 +147,7 @@ async fn a_purge_comes_after_what_was_kept_before_it() {
     let running = Running::with_pace(dir.path(), &settings(), &clock, pace).await;
     for number in 0..10 {
         let entry = entry("a", "one", &clock);
-        running.store.keep(key("tenant:a", number), Arc::new(entry));
+        running.store.keep(key("tenant:a", number), Arc::new(entry), || true);
     }
     assert_eq!(running.purge(Purge { tenant: Some("a".to_owned()), ..Purge::default() }).await, 10);
     assert_eq!(running.body("a", 1).await, None);
@@ -202,7 +203,7 @@ async fn who_takes_most_gives_what_was_not_asked_for() {
     running.keep("small", 0, &body).await;
     for number in 0..300 {
         let entry = Entry { ttl: Duration::from_secs(86_400), ..entry("flood", &body, &clock) };
-        running.store.keep(key("tenant:flood", number), Arc::new(entry));
+        running.store.keep(key("tenant:flood", number), Arc::new(entry), || true);
         if number == 50 {
             clock.pass(Duration::from_secs(3_600));
             running.store.used(key("tenant:flood", 7));
@@ -224,7 +225,7 @@ async fn what_is_asked_for_stays_longer() {
     let running = Running::begin(dir.path(), &settings, &clock).await;
     let keep = async |number| {
         let entry = Entry { ttl: Duration::from_secs(86_400), ..entry("a", &"x".repeat(100), &clock) };
-        running.store.keep(key("tenant:a", number), Arc::new(entry));
+        running.store.keep(key("tenant:a", number), Arc::new(entry), || true);
         running.store.flush().await;
     };
     for number in 0..20 {
@@ -278,7 +279,7 @@ async fn damage_is_never_an_answer() {
         let running = Running::begin(dir.path(), &settings(), &clock).await;
         for number in 0..200 {
             let entry = entry("a", &body(number), &clock);
-            running.store.keep(key("tenant:a", number), Arc::new(entry));
+            running.store.keep(key("tenant:a", number), Arc::new(entry), || true);
         }
         running.store.flush().await;
         hurt(&dir.path().join("cache.db"), round);
@@ -346,6 +347,73 @@ async fn a_directory_that_cannot_be_written_is_told_and_tried_again() {
     running.until("it is tried again", |stats| stats.trouble.is_empty()).await;
     running.keep("a", 1, "one").await;
     assert_eq!(running.body("a", 1).await.unwrap(), "one");
+}
+
+#[tokio::test]
+async fn what_could_not_be_thrown_away_is_not_given() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let running = Running::begin(dir.path(), &settings(), &clock).await;
+    running.keep("a", 1, "one").await;
+    clock.pass(Duration::from_secs(2));
+    running.keep("b", 1, "two").await;
+    let other = rusqlite::Connection::open(dir.path().join("cache.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for purge in [
+        Purge { older_than_s: Some(1), ..Purge::default() },
+        Purge { tenant: Some("c".to_owned()), ..Purge::default() },
+    ] {
+        let refused = running.store.purge(purge).await.unwrap_err();
+        assert!(refused.contains("another program holds") && refused.contains("purge again"), "{refused}");
+        assert_eq!((running.body("a", 1).await, running.body("b", 1).await), (None, None));
+        assert!(running.store.list(&Purge::default(), 1).is_err());
+    }
+    clock.pass(Duration::from_secs(2));
+    drop(other);
+    running.until("it is done later", |stats| stats.trouble.is_empty()).await;
+    assert_eq!((running.body("a", 1).await, running.body("b", 1).await.unwrap()), (None, "two".into()));
+    assert_eq!(running.store.stats().database.entries, 1, "what has become old meanwhile was not named");
+}
+
+#[tokio::test]
+async fn a_copy_that_could_not_be_made_anew_loses_it_later() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let hour = cache::Store::Memory { copy_every: Duration::from_secs(3_600) };
+    let settings = Settings { store: hour, ..settings() };
+    let running = Running::begin(dir.path(), &settings, &clock).await;
+    running.keep("a", 1, "one").await;
+    running.store.close(Duration::from_secs(20)).await;
+    let running = Running::begin(dir.path(), &settings, &clock).await;
+    let (copy, part) = (dir.path().join("cache.db"), dir.path().join("cache.db.part"));
+    let entries = || -> u64 {
+        let copy = rusqlite::Connection::open(&copy).unwrap();
+        copy.query_row("SELECT count(*) FROM answer", [], |row| row.get(0)).unwrap()
+    };
+    std::fs::create_dir(&part).unwrap();
+    assert!(running.store.purge(Purge { all: true, ..Purge::default() }).await.is_err());
+    assert_eq!(entries(), 1);
+    std::fs::remove_dir(&part).unwrap();
+    running.until("the copy is made", |stats| stats.trouble.is_empty()).await;
+    assert_eq!(entries(), 0);
+    running.store.close(Duration::from_secs(20)).await;
+}
+
+/// On a router, the file that takes a damaged one's place is made from a copy that still holds what was thrown away.
+#[tokio::test]
+async fn what_is_thrown_away_does_not_come_back_with_the_copy() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let hour = cache::Store::Memory { copy_every: Duration::from_secs(3_600) };
+    let settings = Settings { store: hour, ..settings() };
+    let running = Running::begin(dir.path(), &settings, &clock).await;
+    running.keep("a", 1, "one").await;
+    running.store.close(Duration::from_secs(20)).await;
+    let running = Running::begin(dir.path(), &settings, &clock).await;
+    let in_memory = running.store.shared.open().unwrap().path;
+    std::fs::write(&in_memory, "garbage ".repeat(9_000)).unwrap();
+    assert_eq!(running.purge(Purge { tenant: Some("a".to_owned()), ..Purge::default() }).await, 1);
+    assert_eq!(running.body("a", 1).await, None);
+    let stats = running.store.stats();
+    assert!(stats.trouble.contains("was thrown away"), "{stats:?}");
+    running.store.close(Duration::from_secs(20)).await;
 }
 
 #[tokio::test]

@@ -33,7 +33,15 @@ pub(super) struct Writer {
     retry: Instant,
     house: House,
     generation: u64,
+    /// Purges that could not be carried out, and when each was asked for, in Unix milliseconds: what they name is not given
+    /// to anybody until it is gone.
+    owed: Vec<(Purge, u64)>,
+    /// What was thrown away since the last purge was asked for.
+    thrown: Purged,
 }
+
+/// Most purges that are owed one by one; with more, everything goes.
+const OWED_MAX: usize = 100;
 
 /// The file that is written.
 pub(super) struct Working {
@@ -46,22 +54,30 @@ pub(super) struct Working {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, home: Home, pace: Pace) -> Self {
         let (house, generation) = (House::new(pace.house), shared.open().map_or(0, |open| open.generation));
-        Self { shared, queue, home, pace, file: None, retry: Instant::now(), house, generation }
+        let (owed, thrown) = (Vec::new(), Purged::default());
+        Self { shared, queue, home, pace, file: None, retry: Instant::now(), house, generation, owed, thrown }
     }
 
     /// Writes until it is told to close.
     pub(super) fn run(mut self) {
+        let shared = self.shared.clone();
         loop {
             if self.file.is_none() && Instant::now() >= self.retry {
-                self.open();
                 // What is there is told before anything comes.
-                self.look_after_house();
+                shared.writing.work(|| {
+                    self.open();
+                    self.look_after_house();
+                });
             }
             let batch = self.queue.take(self.pace.house.min(self.pace.retry), self.pace.gather);
-            if self.work(batch) {
+            let is_last = shared.writing.work(|| {
+                let is_last = self.work(batch);
+                self.look_after_house();
+                is_last
+            });
+            if is_last {
                 return;
             }
-            self.look_after_house();
         }
     }
 
@@ -83,7 +99,7 @@ impl Writer {
             self.write(mem::take(&mut changes));
             match control {
                 Control::Purge(purge, done) => {
-                    let purged = self.purge(&purge);
+                    let purged = self.purge(*purge);
                     // Whoever asked looks at the sums next.
                     self.look_after_house();
                     let _ = done.send(purged);
@@ -168,42 +184,42 @@ impl Writer {
     }
 
     /// Throws away what is named: no page of the file shows it afterwards, and no copy.
-    fn purge(&mut self, purge: &Purge) -> Result<Purged, String> {
-        let unfinished = |why: &str| format!("not everything could be thrown away: {why}");
-        if self.file.is_none() {
-            return Err(unfinished(&self.shared.told().trouble));
+    fn purge(&mut self, purge: Purge) -> Result<Purged, String> {
+        self.thrown = Purged::default();
+        if self.owed.len() >= OWED_MAX {
+            self.owed = vec![(Purge { all: true, ..Purge::default() }, 0)];
         }
-        let result = self.try_purge(purge);
-        self.house.changed();
-        result.map_err(|error| {
-            let is_open_again = self.failed(&error);
-            let told = self.shared.told();
-            unfinished(if is_open_again { &told.note } else { &told.trouble })
-        })
+        self.owed.push((purge, self.shared.clock.unix_ms()));
+        if self.file.is_none() {
+            self.open();
+        } else if let Err(error) = self.pay() {
+            self.failed(&error);
+        }
+        if self.owed.is_empty() {
+            return Ok(self.thrown);
+        }
+        self.shared.set_open(None);
+        let why = self.shared.told().trouble;
+        Err(format!(
+            "not everything could be thrown away: {why}. Nothing in the file is given to anybody until it is, which is tried \
+             again all the time; if airlane is restarted before, purge again"
+        ))
     }
 
-    fn try_purge(&mut self, purge: &Purge) -> Result<Purged, StoreError> {
-        let now_ms = self.shared.clock.unix_ms();
-        let Some(Working { connection, .. }) = &mut self.file else { return Ok(Purged::default()) };
-        let (mut purged, mut after) = (Purged::default(), Some(0));
-        while let Some(from) = after {
-            let whole = connection.transaction()?;
-            let named = list::named(&whole, purge, from, now_ms)?;
-            let mut delete = whole.prepare_cached("DELETE FROM answer WHERE id = ?1")?;
-            for (id, size) in named.rows {
-                delete.execute([id])?;
-                purged = Purged { entries: purged.entries + 1, bytes: purged.bytes + size };
-            }
-            drop(delete);
-            whole.commit()?;
-            after = named.next;
+    /// Carries out the purges that are owed. Nothing was written since they were asked for.
+    fn pay(&mut self) -> Result<(), StoreError> {
+        while let (Some((purge, asked_ms)), Some(Working { connection, .. })) = (self.owed.first(), &mut self.file) {
+            let thrown = throw_away(connection, purge, *asked_ms)?;
+            // Also where nothing else was written since the last copy: the copy is to lose it too.
+            self.house.changed();
+            self.house.finish(connection, &self.home)?;
+            // What was put aside because of damage cannot be looked through.
+            file::remove(&file::beside(&self.home.on_disk(), ".damaged"))?;
+            self.thrown.entries += thrown.entries;
+            self.thrown.bytes += thrown.bytes;
+            self.owed.remove(0);
         }
-        // Also where nothing else was written since the last copy: the copy is to lose it too.
-        self.house.changed();
-        self.house.finish(connection, &self.home)?;
-        // What was put aside because of damage cannot be looked through.
-        file::remove(&file::beside(&self.home.on_disk(), ".damaged"))?;
-        Ok(purged)
+        Ok(())
     }
 
     /// The reader found damage.
@@ -223,10 +239,9 @@ impl Writer {
         match opened {
             Ok((path, note, connection)) => {
                 self.generation += 1;
-                self.shared.set_open(Some(Open { path: path.clone(), generation: self.generation }));
-                self.file = Some(Working { connection, identity: file::identity(&path), path });
-                self.tell(String::new(), note);
+                self.file = Some(Working { connection, identity: file::identity(&path), path: path.clone() });
                 self.house.changed();
+                self.begin(path, note);
             }
             Err(error) => {
                 let path = self.home.on_disk();
@@ -234,6 +249,19 @@ impl Writer {
                 self.retry = Instant::now() + self.pace.retry;
             }
         }
+    }
+
+    /// Lets others look into the file, once nothing in it is to be thrown away any more.
+    fn begin(&mut self, path: PathBuf, note: Option<String>) {
+        let Err(error) = self.pay() else {
+            self.tell(String::new(), note);
+            self.shared.set_open(Some(Open { path, generation: self.generation }));
+            return;
+        };
+        self.file = None;
+        self.retry = Instant::now() + self.pace.retry;
+        let aside = (error.kind() == Kind::Damaged).then(|| file::set_aside(&path, &error).ok()).flatten();
+        self.tell(aside.unwrap_or_else(|| error.sentence(&path)), None);
     }
 
     /// Whether the file can be written again, being another one now.
@@ -248,7 +276,13 @@ impl Writer {
         self.shared.set_open(None);
         match file::set_aside(&path, error) {
             Ok(note) => {
+                let is_purged = !self.owed.is_empty();
                 self.open();
+                let note = if is_purged && self.owed.is_empty() {
+                    format!("{} was damaged ({error}) and was thrown away; a new one was begun", path.display())
+                } else {
+                    note
+                };
                 self.tell(self.shared.told().trouble, Some(note));
             }
             Err(_) => self.tell(error.sentence(&path), None),
@@ -270,6 +304,9 @@ impl Writer {
     }
 
     fn close(&mut self) {
+        if !self.owed.is_empty() {
+            warn!("what was to be thrown away is still in the file; purge again after the next start");
+        }
         let Some(working) = self.file.take() else { return };
         self.shared.set_open(None);
         if let Err(error) = self.house.finish(&working.connection, &self.home) {
@@ -292,4 +329,21 @@ fn make(connection: &Connection, change: &Change, hour: u64) -> Result<(), rusql
         Change::Bar(key, bytes) => question::bar(connection, key, bytes),
         Change::BadQuestion(id) => question::remove_bad(connection, *id),
     }
+}
+
+fn throw_away(connection: &mut Connection, purge: &Purge, asked_ms: u64) -> Result<Purged, rusqlite::Error> {
+    let (mut purged, mut after) = (Purged::default(), Some(0));
+    while let Some(from) = after {
+        let whole = connection.transaction()?;
+        let named = list::named(&whole, purge, from, asked_ms)?;
+        let mut delete = whole.prepare_cached("DELETE FROM answer WHERE id = ?1")?;
+        for (id, size) in named.rows {
+            delete.execute([id])?;
+            purged = Purged { entries: purged.entries + 1, bytes: purged.bytes + size };
+        }
+        drop(delete);
+        whole.commit()?;
+        after = named.next;
+    }
+    Ok(purged)
 }

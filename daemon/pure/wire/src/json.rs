@@ -16,6 +16,7 @@ mod canonical;
 mod check;
 mod elements;
 
+pub use canonical::composed;
 pub(crate) use canonical::{canonical, text_of};
 pub use check::{DEPTH_MAX, VALUES_MAX, mended};
 pub(crate) use elements::{elements, members, strings};

@@ -83,7 +83,7 @@ async fn an_answer_that_is_kept_again_keeps_its_questions() {
     let running = Running::begin(dir.path(), &settings(), &clock).await;
     let house = key("house", 1);
     let keep = async |number, tenant: &str, body: &str| {
-        running.store.keep(key("house", number), Arc::new(entry(tenant, body, &clock)));
+        running.store.keep(key("house", number), Arc::new(entry(tenant, body, &clock)), || true);
         running.store.flush().await;
     };
     keep(1, "a", "one").await;

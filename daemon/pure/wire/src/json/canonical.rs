@@ -32,10 +32,16 @@ pub(crate) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
         None => inner.into(),
         Some(_) => serde_json::from_str::<String>(raw).ok()?.into(),
     };
+    Some(composed(text))
+}
+
+/// A text in Unicode's Normalization Form C, in which equal texts are equal bytes.
+#[must_use]
+pub fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.is_ascii() {
-        return Some(text);
+        return text;
     }
-    Some(ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned().into())
+    ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned().into()
 }
 
 fn object(text: &str, out: &mut Vec<u8>) {
