@@ -49,6 +49,7 @@ enum Job {
     Learn(Place, Match, bool),
     Wrong(Looked),
     Gone(Place, Key),
+    /// Something was purged.
     Clear,
 }
 
@@ -85,6 +86,8 @@ pub(crate) struct Questions {
     table: OnceLock<Result<Table, String>>,
     counts: Counts,
     given: Given,
+    /// Purges so far.
+    clears: AtomicU64,
 }
 
 impl Questions {
@@ -97,6 +100,7 @@ impl Questions {
             table: OnceLock::new(),
             counts: Counts::default(),
             given: Given::default(),
+            clears: AtomicU64::new(0),
         }
     }
 
@@ -112,8 +116,13 @@ impl Questions {
         }
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut shelves = Shelves { store, partitions: HashMap::new(), turn: 0 };
+        let mut cleared = 0;
         // The other end lives as long as this.
         for job in taken.into_iter().flatten() {
+            let clears = self.clears.load(Ordering::SeqCst);
+            if clears != std::mem::replace(&mut cleared, clears) {
+                shelves.partitions.clear();
+            }
             shelves.does(job);
             self.counts.kept.store(shelves.len() as u64, Ordering::Relaxed);
         }
@@ -189,8 +198,9 @@ impl Questions {
     /// Something was purged: what is in memory is read anew.
     pub(super) fn clear(&self) {
         self.given.clear();
-        // Must not be lost; the thread takes jobs as quickly as a disk reads.
-        let _ = self.jobs.send(Job::Clear);
+        self.clears.fetch_add(1, Ordering::SeqCst);
+        // Where the queue is full, what stands in it is reason enough to look.
+        let _ = self.jobs.try_send(Job::Clear);
     }
 
     /// Lost in an overload: then less is learned.
@@ -272,7 +282,7 @@ impl Shelves<'_> {
                 }
             }
             Job::Gone(place, key) => self.partition(&place).remove_answer(&key),
-            Job::Clear => self.partitions.clear(),
+            Job::Clear => {}
         }
     }
 

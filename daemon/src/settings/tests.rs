@@ -149,7 +149,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
     shown.endpoint.host_names = None;
     shown.endpoint.cors_origins = None;
     (shown.endpoint.tls_cert, shown.endpoint.tls_key) = (None, None);
-    (shown.gpu.library, shown.node.name) = (None, None);
+    (shown.gpu.library, shown.node.name, shown.cache.table) = (None, None, None);
     assert_eq!(check(&shown), Ok(Config::default()));
 }
 
