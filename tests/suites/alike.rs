@@ -211,14 +211,14 @@ fn nobody_judges_who_has_something_else_to_do() {
     let mut streamed = body("Which planet has the most moons?");
     streamed["stream"] = json!(true);
     let mut busy = house.daemon.open(&asking_with(&streamed));
-    house.fake.wait_request(before);
+    let _ = house.fake.wait_request(before);
     house.fake.answer_model("fake-1", Script::text("Put it into boiling water."));
     house.asks(&asking(OPEN));
     // Longer than a look whether somebody is idle.
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(house.judged(), 0, "the server has something to do");
     house.fake.release(1_000);
-    busy.finish();
+    assert!(busy.finish().is_complete());
     eventually("it is judged", || house.counts("judged_same") == 1);
     assert_eq!(house.judged(), 1);
 }

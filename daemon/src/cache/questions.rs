@@ -2,7 +2,7 @@
 //! long as a thousand look-ups by key.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -49,8 +49,8 @@ enum Job {
     Learn(Place, Match, bool),
     Wrong(Looked),
     Gone(Place, Key),
-    /// Something was purged.
-    Clear,
+    /// Nothing: to look whether something was purged, and to be back.
+    Wake,
 }
 
 /// All that is counted, since the start.
@@ -88,6 +88,8 @@ pub(crate) struct Questions {
     given: Given,
     /// Purges so far.
     clears: AtomicU64,
+    /// A search was late, and the thread has not come back since: then nobody waits for it.
+    hangs: AtomicBool,
 }
 
 impl Questions {
@@ -101,6 +103,7 @@ impl Questions {
             counts: Counts::default(),
             given: Given::default(),
             clears: AtomicU64::new(0),
+            hangs: AtomicBool::new(false),
         }
     }
 
@@ -124,6 +127,7 @@ impl Questions {
                 shelves.partitions.clear();
             }
             shelves.does(job);
+            self.hangs.store(false, Ordering::Relaxed);
             self.counts.kept.store(shelves.len() as u64, Ordering::Relaxed);
         }
     }
@@ -137,14 +141,17 @@ impl Questions {
     pub(crate) async fn look(&self, looked: Looked, draw: f32) -> Option<Found> {
         count(&self.counts.looked);
         let (reply, found) = oneshot::channel();
-        let is_taken = self.jobs.try_send(Job::Look(looked, draw, reply)).is_ok();
-        match tokio::time::timeout(LATE, found).await {
-            Ok(Ok(found)) if is_taken => found,
-            _ => {
-                count(&self.counts.late);
-                None
+        let hangs = self.hangs.load(Ordering::Relaxed);
+        if !hangs && self.jobs.try_send(Job::Look(looked, draw, reply)).is_ok() {
+            if let Ok(Ok(found)) = tokio::time::timeout(LATE, found).await {
+                return found;
             }
+            self.hangs.store(true, Ordering::Relaxed);
+            // It may have come back between the two: it sees this, and says so.
+            let _ = self.jobs.try_send(Job::Wake);
         }
+        count(&self.counts.late);
+        None
     }
 
     /// An answer was given to this request, which asked the same as a kept question.
@@ -200,7 +207,7 @@ impl Questions {
         self.given.clear();
         self.clears.fetch_add(1, Ordering::SeqCst);
         // Where the queue is full, what stands in it is reason enough to look.
-        let _ = self.jobs.try_send(Job::Clear);
+        let _ = self.jobs.try_send(Job::Wake);
     }
 
     /// Lost in an overload: then less is learned.
@@ -282,7 +289,7 @@ impl Shelves<'_> {
                 }
             }
             Job::Gone(place, key) => self.partition(&place).remove_answer(&key),
-            Job::Clear => {}
+            Job::Wake => {}
         }
     }
 
