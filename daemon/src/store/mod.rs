@@ -95,6 +95,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     open: Mutex<Option<Open>>,
+    /// Cloned by each purge that waits or is carried out.
+    purging: Arc<()>,
     told: Mutex<Told>,
     writing: Busy,
     pub(super) written: AtomicU64,
@@ -130,6 +132,7 @@ impl Shared {
             clock,
             limits: Limits { bytes_max, tenant_bytes_max },
             open: Mutex::default(),
+            purging: Arc::default(),
             told: Mutex::default(),
             writing: Busy::new(),
             written: AtomicU64::new(0),
@@ -138,8 +141,13 @@ impl Shared {
         }
     }
 
+    /// The file that may be read: none while a purge is under way, since whoever asked for that may have given up waiting.
     pub(super) fn open(&self) -> Option<Open> {
-        lock(&self.open).clone()
+        if Arc::strong_count(&self.purging) > 1 { None } else { lock(&self.open).clone() }
+    }
+
+    fn generation(&self) -> u64 {
+        lock(&self.open).as_ref().map_or(0, |open| open.generation)
     }
 
     /// Another file is in use from now on, or none.
@@ -265,7 +273,7 @@ impl Store {
     /// A sentence that says why it could not.
     pub(crate) async fn purge(&self, purge: Purge) -> Result<Purged, String> {
         let (done, answer) = oneshot::channel();
-        self.queue.push(Job::Control(Control::Purge(Box::new(purge), done)));
+        self.queue.push(Job::Control(Control::Purge(Box::new(purge), done, self.shared.purging.clone())));
         match timeout(PURGE_MAX, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err("the database is not running; try again in a moment".to_owned()),

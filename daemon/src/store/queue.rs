@@ -44,8 +44,8 @@ pub(super) enum Change {
 }
 
 pub(super) enum Control {
-    /// Throw away what is named.
-    Purge(Box<Purge>, oneshot::Sender<Result<Purged, String>>),
+    /// Throw away what is named. Nothing is read before this is dropped.
+    Purge(Box<Purge>, oneshot::Sender<Result<Purged, String>>, Arc<()>),
     /// Say when all before it is done.
     Flush(oneshot::Sender<()>),
     /// Nothing comes after it.

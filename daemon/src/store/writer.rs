@@ -53,7 +53,7 @@ pub(super) struct Working {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, home: Home, pace: Pace) -> Self {
-        let (house, generation) = (House::new(pace.house), shared.open().map_or(0, |open| open.generation));
+        let (house, generation) = (House::new(pace.house), shared.generation());
         let (owed, thrown) = (Vec::new(), Purged::default());
         Self { shared, queue, home, pace, file: None, retry: Instant::now(), house, generation, owed, thrown }
     }
@@ -98,10 +98,11 @@ impl Writer {
             };
             self.write(mem::take(&mut changes));
             match control {
-                Control::Purge(purge, done) => {
+                Control::Purge(purge, done, purging) => {
                     let purged = self.purge(*purge);
                     // Whoever asked looks at the sums next.
                     self.look_after_house();
+                    drop(purging);
                     let _ = done.send(purged);
                 }
                 Control::Flush(done) => {
