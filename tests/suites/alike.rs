@@ -218,7 +218,7 @@ fn nobody_judges_who_has_something_else_to_do() {
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(house.judged(), 0, "the server has something to do");
     house.fake.release(1_000);
-    assert!(busy.finish().is_complete());
+    assert!(busy.finish().complete);
     eventually("it is judged", || house.counts("judged_same") == 1);
     assert_eq!(house.judged(), 1);
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::semantic::{Bar, Signature, Vector, Verdict, check, gate};
 use domain::surface::Surface;
-use wire::exchange::{Ask, Step, Transcoder, Whole, answer, may_be_kept, replay, replay_stream, whole_of_stream};
+use wire::exchange::{
+    Ask, Step, Transcoder, Whole, answer, may_be_kept, read_judge, read_vector, replay, replay_stream, said, whole_of_stream,
+};
 use wire::failure::{ErrorBody, FailureKind};
 use wire::reply::ReplyContext;
 
@@ -113,7 +115,9 @@ pub fn whole(data: &[u8]) {
             let Some(ask) = ask(near).filter(|_| near.task() == far.task()) else { continue };
             let _ = answer(&ask, far, &body, &context(), ELAPSED);
         }
+        let _ = said(far, data);
     }
+    let _ = (read_vector(data), read_judge(data));
 }
 
 /// Compares the two halves of a text, whichever way round, and reads the bytes as both files of a table.
