@@ -182,7 +182,9 @@ fn connect(daemon: &Daemon, client: IpAddr) -> Exchange {
 /// How the kept answer was found, if it is one.
 fn hit(response: &Response) -> Option<String> {
     let status = response.header("cache-status")?.strip_prefix("airlane; hit")?;
-    Some(status.split("detail=").nth(1).unwrap_or_default().trim_matches('"').to_owned())
+    let detail = status.split("detail=").nth(1).unwrap_or_default().trim_matches('"');
+    // What stands behind it is how like the questions are.
+    Some(detail.split(';').next().unwrap_or_default().to_owned())
 }
 
 /// The answer's text: the digits of an answer in any dialect.

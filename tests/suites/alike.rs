@@ -24,7 +24,7 @@ struct House {
     daemon: Daemon,
 }
 
-fn table() -> String {
+pub(crate) fn table() -> String {
     let file = |name: &str| prepared(&format!("target/wordllama/{name}"), "tests/setup").display().to_string();
     format!(
         "[cache.table]\nvectors = {:?}\ntokenizer = {:?}\n",
@@ -33,7 +33,7 @@ fn table() -> String {
     )
 }
 
-fn policy(lines: &str) -> String {
+pub(crate) fn policy(lines: &str) -> String {
     format!("[[policy]]\nname = \"faq\"\napps = [\"helpdesk\"]\n[policy.semantic]\njudge = \"judge\"\n{lines}\n")
 }
 

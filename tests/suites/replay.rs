@@ -1,11 +1,13 @@
 //! Many requests that differ in one thing each: no kept answer goes to whom it must not go.
 
 use airlane_tests::daemon::Setup;
-use airlane_tests::fake::Fake;
+use airlane_tests::fake::{Fake, Script};
 use airlane_tests::replay::{Line, Report, play};
+use airlane_tests::semantic::{Set, labelled};
 use serde_json::{Map, Value, json};
 
-use crate::common::wait_model;
+use crate::alike::{policy, table};
+use crate::common::{eventually, metric, wait_model};
 
 /// One change of a request, and whether it may have the same answer.
 type Change = (&'static str, bool, fn(&mut Map<String, Value>));
@@ -123,4 +125,52 @@ fn a_house_shares_what_it_says_it_shares() {
     let report = played("[cache]\nscope = \"house\"\n", &lines);
     assert!(report.failures.is_empty() && report.false_hits.is_empty(), "{report}");
     assert!(report.foreign_hits > 0 && report.hits() == report.repeats, "{report}");
+}
+
+/// Every so many groups of a set are played: an unoptimised daemon takes long for all of them, and those are compared without
+/// a daemon by the suite `semantic`.
+const SAMPLE: usize = 3;
+
+/// The labelled questions of a set, each once, and every tenth again from another address.
+fn questions(set: Set) -> Vec<Line> {
+    let pairs: Vec<_> = set.pairs().into_iter().filter(|pair| pair.group % SAMPLE == 0).collect();
+    let texts = labelled(&pairs);
+    let line = |client: &str, text: &str, label: usize| {
+        let body = json!({"model": "fake-1", "temperature": 0, "messages": [{"role": "user", "content": text}]});
+        let headers = json!({"x-title": "helpdesk"});
+        let line = json!({"label": format!("{label}|{client}"), "client": client, "body": body, "headers": headers});
+        Line::read(&line.to_string()).unwrap()
+    };
+    let mut lines: Vec<Line> = texts.iter().map(|(text, label)| line("127.0.0.1", text, *label)).collect();
+    lines.extend(texts.iter().step_by(10).map(|(text, label)| line("127.0.0.2", text, *label)));
+    lines
+}
+
+#[test]
+fn questions_in_other_words_get_no_wrong_answer() {
+    for (set, hits_min) in [(Set::Tuned, 200), (Set::HeldOut, 200)] {
+        let fake = Fake::with_models(&["fake-1", "judge"]);
+        // It says nothing clear: what is open stays open.
+        fake.answer_model("judge", Script::text("perhaps"));
+        let config = table() + &policy("embeddings = \"table\"\naudited = 0.001");
+        let daemon = Setup::new().fake("box", "openai", &fake).table(&config).start();
+        wait_model(&daemon, "judge");
+        let looked = || metric(&daemon.get("/metrics").text(), &["airlane_cache_semantic_questions_total"]);
+        let mut number = 0;
+        eventually("the table is read", || {
+            number += 1;
+            let body = json!({"model": "fake-1", "temperature": 0,
+                "messages": [{"role": "user", "content": format!("Is the table there at look {number}?")}]});
+            let _ = daemon
+                .send(&airlane_tests::client::Request::post("/v1/chat/completions", &body).with("x-title", "helpdesk"));
+            looked() > Some(0.0)
+        });
+        let report = play(&daemon, &fake, &questions(set));
+        println!("{set:?}, one group in {SAMPLE}:\n{report}");
+        let late = metric(&daemon.get("/metrics").text(), &["airlane_cache_semantic_late_total"]);
+        println!("late: {late:?}");
+        assert!(report.failures.is_empty() && report.foreign_hits == 0, "{report}");
+        let semantic = report.hits.get("semantic").copied().unwrap_or_default();
+        assert!(report.false_hits.len() * 200 <= semantic && semantic >= hits_min, "{report}");
+    }
 }

@@ -27,9 +27,6 @@ const ANSWER_BYTES_MAX: usize = 2 << 20;
 /// Longest stream of which a whole answer is made to be kept: frames are mostly not text.
 const STREAM_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
 
-/// Whether this build looks for questions in other words; where it does not, the compiler leaves all of it out.
-const SEMANTIC: bool = cfg!(feature = "semantic");
-
 /// Where the answer comes from.
 pub(super) enum Recalled {
     /// From an upstream, for this request alone.
@@ -119,11 +116,11 @@ pub(super) async fn recall(mut job: Job) -> Result<Recalled, ServeError> {
         }
         job.tells(Status::Refused { stored: false });
     }
-    // Boxed, since few requests need its room.
-    if SEMANTIC
-        && job.policy.semantic.is_some()
-        && let Some((entry, how)) = Box::pin(semantic::find(&mut job, &model)).await
-    {
+    let found = match semantic::finding(&mut job, &model) {
+        Some(finding) => finding.await,
+        None => None,
+    };
+    if let Some((entry, how)) = found {
         return Ok(Recalled::Kept(job, entry, how));
     }
     if job.wishes.only_if_cached {
@@ -235,7 +232,7 @@ impl Job {
         };
         let (key, entry) = (keeping.key(&leg.target.model), Arc::new(entry));
         let is_kept = self.gateway.cache.keep(key.clone(), entry.clone(), self.purges);
-        if SEMANTIC && is_kept {
+        if is_kept {
             semantic::keep(self, key, entry);
         }
         is_kept

@@ -1,5 +1,6 @@
 //! Kept answers to questions that ask the same in other words.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use super::job::Job;
 use super::judge::{Case, judge};
 use super::recall::{digest, of_model};
 use crate::cache::{Looked, Place};
+
+/// Whether this build looks for questions in other words.
+const IS_BUILT: bool = cfg!(feature = "semantic");
 
 /// Longest wait for a vector: a model that is loaded takes a tenth of it. One that must be loaded first is there for the next
 /// question.
@@ -47,8 +51,16 @@ impl Alike {
     }
 }
 
-/// Looks for the answer to a question that asks the same, where the policy wants that.
-pub(super) async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)> {
+/// A look for the answer to a question that asks the same.
+type Finding<'a> = Pin<Box<dyn Future<Output = Option<(Arc<Entry>, How)>> + 'a>>;
+
+/// Looks for the answer to a question that asks the same, where this build and the policy want that. Boxed, since few requests
+/// need its room; and by a name that the compiler can leave out with all that is behind it.
+pub(super) fn finding<'a>(job: &'a mut Job, model: &'a str) -> Option<Finding<'a>> {
+    if IS_BUILT && job.policy.semantic.is_some() { Some(Box::pin(find(job, model))) } else { None }
+}
+
+async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)> {
     let policy = job.policy.clone();
     let settings = policy.semantic.as_ref()?;
     let question = job.ask.question().ok()?;
@@ -95,6 +107,9 @@ pub(super) async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)
 
 /// The answer to the request is kept: from now on its question leads to it, or it is compared with the one that was found.
 pub(super) fn keep(job: &Job, key: Key, entry: Arc<Entry>) {
+    if !IS_BUILT {
+        return;
+    }
     let Some((alike, keeping)) = job.alike.as_deref().zip(job.keeping.as_ref()) else { return };
     let place = alike.place(&keeping.scope, &entry.target.model);
     let asked = Asked { key, text: alike.text.clone() };

@@ -5,6 +5,8 @@
 mod edit;
 mod rephrase;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// Two texts, the first of which is kept and the second asked.
@@ -81,9 +83,48 @@ fn of_group(group: usize, line: &str) -> Vec<Pair> {
     pairs
 }
 
+/// All texts of a set, each once, with a label: those that share one may have the same answer, all others must not.
+#[must_use]
+pub fn labelled(pairs: &[Pair]) -> Vec<(String, usize)> {
+    let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut texts: Vec<&str> = Vec::new();
+    for text in pairs.iter().flat_map(|pair| [&*pair.kept, &*pair.asked]) {
+        if !labels.contains_key(text) {
+            labels.insert(text, texts.len());
+            texts.push(text);
+        }
+    }
+    // The lowest number of all that are the same, one pair after another until nothing changes.
+    loop {
+        let mut is_done = true;
+        for pair in pairs.iter().filter(|pair| pair.same) {
+            let (one, other) = (labels[&*pair.kept], labels[&*pair.asked]);
+            if one != other {
+                is_done = false;
+                labels.insert(&pair.kept, one.min(other));
+                labels.insert(&pair.asked, one.min(other));
+            }
+        }
+        if is_done {
+            return texts.into_iter().map(|text| (text.to_owned(), labels[text])).collect();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_must_differ_has_labels_that_differ() {
+        for set in [Set::Tuned, Set::HeldOut] {
+            let pairs = set.pairs();
+            let labels: BTreeMap<String, usize> = labelled(&pairs).into_iter().collect();
+            for pair in &pairs {
+                assert_eq!(labels[&pair.kept] == labels[&pair.asked], pair.same, "{} / {}", pair.kept, pair.asked);
+            }
+        }
+    }
 
     #[test]
     fn the_sets_are_large_and_do_not_overlap() {
