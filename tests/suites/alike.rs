@@ -251,7 +251,7 @@ fn a_share_of_the_hits_is_measured() {
     eventually("it is measured again", || house.counts("audited") == 2);
     assert_eq!(house.counts("audited_wrong"), 1);
     let (_, out, err) = airlane(&["cache", "stats", "--url", &console(&house)]);
-    assert!(out.contains("1 of 2 that were asked anew (50.00 %"), "{out}{err}");
+    assert!(out.contains("1 of 2 that were asked anew, 0 unclear (50.00 %"), "{out}{err}");
 }
 
 fn console(house: &House) -> String {
@@ -292,6 +292,36 @@ fn an_exact_answer_that_is_wrong_is_thrown_away() {
     house.fake.answer_model("fake-1", Script::text("Ten minutes."));
     let fresh = house.asks(&asking(ASKED));
     assert!(status(&fresh).contains("fwd=miss; stored"), "it is not given again: {}", status(&fresh));
+}
+
+#[test]
+fn another_answer_is_not_given_to_what_the_old_one_was_judged_by() {
+    let house = House::new("");
+    house.fake.answer_model("judge", Script::text("SAME"));
+    house.asks(&asking(ASKED));
+    house.fake.answer_model("fake-1", Script::text("Put it into boiling water."));
+    house.asks(&asking(OPEN));
+    eventually("it is judged", || house.counts("judged_same") == 1);
+    house.asks(&asking(ASKED).with("cache-control", "no-cache"));
+    house.fake.answer_model("fake-1", Script::text("Eight minutes."));
+    let again = house.asks(&asking(&OPEN.replace("How do I", "How can I")));
+    assert_eq!(again.json()["choices"][0]["message"]["content"], "Eight minutes.", "{}", status(&again));
+}
+
+#[test]
+fn the_embeddings_model_stands_where_the_client_allows() {
+    let far = Fake::with_models(&["far-vectors"]);
+    let fake = Fake::with_models(&["fake-1", "vectors"]);
+    let config = policy("embeddings = \"far-vectors\"");
+    let setup = Setup::new().table(&config).fake("box", "openai", &fake).fake("far", "openai", &far);
+    let daemon = setup.start();
+    wait_model(&daemon, "far-vectors");
+    let mut only = body(ASKED);
+    only["provider"] = json!({"ignore": ["far"]});
+    assert_eq!(daemon.send(&asking_with(&only)).status(), 200);
+    assert!(far.requests().is_empty(), "the question does not go where its client forbids");
+    assert_eq!(daemon.send(&asking(ASKED)).status(), 200);
+    assert_eq!(far.requests().len(), 1);
 }
 
 #[test]

@@ -25,6 +25,9 @@ const LATE: Duration = Duration::from_millis(50);
 /// What partitions in memory may take, in bytes: 10,000 questions with vectors of 256 numbers take 8 MB.
 const BYTES_MAX: usize = 32 << 20;
 
+/// Partitions in memory: each system prompt makes one.
+const PARTITIONS_MAX: usize = 1_024;
+
 /// Where a question belongs: only questions of one place are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
@@ -64,6 +67,7 @@ struct Counts {
     unjudged: AtomicU64,
     audited: AtomicU64,
     audited_wrong: AtomicU64,
+    audited_unclear: AtomicU64,
     said_wrong: AtomicU64,
     kept: AtomicU64,
 }
@@ -174,6 +178,7 @@ impl Questions {
         };
         count(counter);
         if judged == Judged::Unclear {
+            self.counts.audited_unclear.fetch_add(u64::from(is_audit), Ordering::Relaxed);
             return;
         }
         if is_audit {
@@ -229,6 +234,7 @@ impl Questions {
             unjudged: read(&counts.unjudged),
             audited: read(&counts.audited),
             audited_wrong: read(&counts.audited_wrong),
+            audited_unclear: read(&counts.audited_unclear),
             said_wrong: read(&counts.said_wrong),
             in_memory: read(&counts.kept),
             trouble: self.table.get().and_then(|table| table.as_ref().err().cloned()).unwrap_or_default(),
@@ -276,9 +282,7 @@ impl Shelves<'_> {
                 }
             }
             Job::Add(place, asked, vector) => {
-                if let Some(held) = self.partitions.get_mut(&place) {
-                    held.partition.add(asked.clone(), &vector);
-                }
+                self.held(&place).partition.add(asked.clone(), &vector);
                 self.store.ask(place.partition, store::Asked { key: asked.key, text: asked.text, vector });
             }
             Job::Learn(place, found, is_right) => self.learn(&place, &found, is_right),
@@ -296,26 +300,27 @@ impl Shelves<'_> {
     /// Of a pair that was wrong, the question goes: the answer is not reached by it any more.
     fn learn(&mut self, place: &Place, found: &Match, is_right: bool) {
         let Asked { key, text } = &found.asked;
-        let partition = self.partition(place);
-        let bar = partition.learn(key, found.likeness, is_right).to_bytes();
+        self.partition(place);
+        let held = self.held(place);
+        let bar = held.partition.learn(key, found.likeness, is_right).to_bytes();
+        let is_read = held.is_read;
         if !is_right {
-            partition.remove(key, text);
+            held.partition.remove(key, text);
             self.store.unask(key.clone(), text.clone());
         }
-        self.store.bar(key.clone(), bar);
+        // What the database knows more is not written over.
+        if is_read {
+            self.store.bar(key.clone(), bar);
+        }
     }
 
     /// The partition of this place, with what the database has of it.
     fn partition(&mut self, place: &Place) -> &mut Partition {
-        self.turn += 1;
-        if !self.partitions.contains_key(place) {
-            self.make_room();
-        }
-        let held = self.partitions.entry(place.clone()).or_default();
-        held.used = self.turn;
+        let store = self.store;
+        let held = self.held(place);
         // While the database is not open it grows with what is asked, and the rest comes later.
         if !held.is_read
-            && let Ok(read) = self.store.partition(&place.scope, &place.partition, ASKED_MAX)
+            && let Ok(read) = store.partition(&place.scope, &place.partition, ASKED_MAX)
         {
             fill(&mut held.partition, read);
             held.is_read = true;
@@ -323,9 +328,23 @@ impl Shelves<'_> {
         &mut held.partition
     }
 
+    /// What is in memory of this place.
+    fn held(&mut self, place: &Place) -> &mut Held {
+        self.turn += 1;
+        if !self.partitions.contains_key(place) {
+            self.make_room();
+        }
+        let held = self.partitions.entry(place.clone()).or_default();
+        held.used = self.turn;
+        held
+    }
+
     /// What was not used for the longest goes.
     fn make_room(&mut self) {
-        while self.partitions.values().map(|held| held.partition.bytes()).sum::<usize>() > BYTES_MAX {
+        let is_full = |held: &HashMap<Place, Held>| {
+            held.len() >= PARTITIONS_MAX || held.values().map(|held| held.partition.bytes()).sum::<usize>() > BYTES_MAX
+        };
+        while is_full(&self.partitions) {
             let oldest = self.partitions.iter().min_by_key(|(_, held)| held.used).map(|(place, _)| place.clone());
             let Some(oldest) = oldest else { return };
             self.partitions.remove(&oldest);

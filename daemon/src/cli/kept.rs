@@ -162,9 +162,10 @@ fn write_questions(out: &mut String, questions: &Questioned) -> std::fmt::Result
     let measured = match questions.wrong_rate().zip(questions.wrong_rate_below()) {
         None => "not measured yet".to_owned(),
         Some((wrong, below)) => format!(
-            "{} of {} that were asked anew ({:.2} %; below {:.2} % with 95 % certainty)",
+            "{} of {} that were asked anew, {} unclear ({:.2} %; below {:.2} % with 95 % certainty)",
             questions.audited_wrong,
             questions.audited,
+            questions.audited_unclear,
             100.0 * wrong,
             100.0 * below
         ),
@@ -246,7 +247,7 @@ mod tests {
                     written   7 since the start, 6 could not be; 5 made room for others\n\
                     tenant    10.0.0.7: 2.0 KiB\n\
                     semantic  250 of 1000 questions got a kept answer (25.0 %)\n\
-                    wrong     2 of 400 that were asked anew (0.50 %; below 1.50 % with 95 % certainty); 1 were said to be wrong\n\
+                    wrong     2 of 400 that were asked anew, 0 unclear (0.50 %; below 1.50 % with 95 % certainty); 1 were said to be wrong\n\
                     judged    500 as good as a new answer, 30 not; 4 could not be compared\n\
                     trouble   kept answers are in memory only\n\
                     trouble   no table\n";

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use domain::cache::Directives;
 use domain::lane::Lane;
 use domain::policy::Policy;
+use domain::route::Provider;
 use domain::surface::Surface;
 use wire::exchange::Ask;
 
@@ -36,6 +37,8 @@ pub(super) struct Errand {
     pub(super) patience: Duration,
     /// What is to be kept of it.
     pub(super) wishes: Directives,
+    /// The places that whoever asks wants or forbids.
+    pub(super) provider: Provider,
     /// Only servers of the house may answer.
     pub(super) stays_in_house: bool,
 }
@@ -63,9 +66,10 @@ impl Errand {
 
     fn ask(&self, snapshot: &Snapshot, surface: Surface, body: &Bytes) -> Option<Ask> {
         let mut ask = Ask::read(surface, body).ok()?;
+        let wish = Arc::make_mut(&mut ask.wish);
+        wish.provider = self.provider.clone();
         if self.stays_in_house {
             let away = snapshot.config.upstreams.iter().filter(|upstream| !upstream.local);
-            let wish = Arc::make_mut(&mut ask.wish);
             wish.provider.ignore.extend(away.map(|upstream| upstream.name.clone()));
         }
         Some(ask)

@@ -22,6 +22,9 @@ use crate::cache::{Judged, Place};
 /// Judgements that may wait for an idle model; further ones are given up.
 const WAITING_MAX: usize = 64;
 
+/// Vectors that may be asked for at once: a model that is slower gets no further ones, and the questions are new ones.
+const VECTORS_MAX: usize = 64;
+
 /// Longest wait for a model that is idle.
 const IDLE_WAIT: Duration = Duration::from_secs(1_800);
 
@@ -35,11 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Judges {
     turn: Semaphore,
     waiting: AtomicUsize,
+    /// Vectors that are asked for at once.
+    pub(super) vectors: Arc<Semaphore>,
 }
 
 impl Default for Judges {
     fn default() -> Self {
-        Self { turn: Semaphore::new(1), waiting: AtomicUsize::new(0) }
+        Self { turn: Semaphore::new(1), waiting: AtomicUsize::new(0), vectors: Arc::new(Semaphore::new(VECTORS_MAX)) }
     }
 }
 
@@ -65,13 +70,17 @@ pub(super) fn judge(job: &Job, case: Case) {
         request_id,
         patience: PATIENCE,
         wishes: Directives { no_store: true, ..Directives::default() },
+        provider: job.entry.wish.provider.clone(),
         stays_in_house: true,
     };
     actix_web::rt::spawn(async move {
+        let key = &case.near.found.asked.key;
+        let Some(kept) = gateway.cache.look(key).await else { return };
         let purges = gateway.cache.purges();
-        let judged = judged(&gateway, &policy, &errand, &case).await;
-        // What was purged meanwhile is not learned from.
-        if gateway.cache.purges() == purges {
+        let judged = judged(&gateway, &policy, &errand, &case, &kept).await;
+        // What was purged, or is another answer meanwhile, is not learned from.
+        let is_kept = gateway.cache.look(key).await.is_some_and(|now| now.body == kept.body);
+        if is_kept && gateway.cache.purges() == purges {
             conclude(&gateway, case, judged);
         }
     });
@@ -88,9 +97,8 @@ fn conclude(gateway: &Gateway, case: Case, judged: Judged) {
     }
 }
 
-async fn judged(gateway: &Rc<Gateway>, policy: &Policy, errand: &Errand, case: &Case) -> Judged {
+async fn judged(gateway: &Rc<Gateway>, policy: &Policy, errand: &Errand, case: &Case, kept: &Entry) -> Judged {
     let Some(settings) = &policy.semantic else { return Judged::Unclear };
-    let Some(kept) = gateway.cache.look(&case.near.found.asked.key).await else { return Judged::Unclear };
     let answers = said(kept.surface, &kept.body).zip(said(case.fresh.surface, &case.fresh.body));
     let Some((kept, fresh)) = answers else { return Judged::Unclear };
     if kept.trim() == fresh.trim() {
@@ -100,10 +108,12 @@ async fn judged(gateway: &Rc<Gateway>, policy: &Policy, errand: &Errand, case: &
     let fresh = Told { question: &case.asked.text, answer: &fresh };
     let Some(body) = ask_judge(&settings.judge, kept, fresh) else { return Judged::Unclear };
     let Some(_waits) = Waits::begin(&gateway.judges.waiting) else { return Judged::Unclear };
-    let Ok(_turn) = gateway.judges.turn.acquire().await else { return Judged::Unclear };
     let since = Instant::now();
     while since.elapsed() < IDLE_WAIT {
-        if errand.finds_idle(gateway, Surface::OpenaiChat, &body) {
+        // The turn is held for the call only, so that a server that is never idle holds up no other.
+        if let Ok(_turn) = gateway.judges.turn.try_acquire()
+            && errand.finds_idle(gateway, Surface::OpenaiChat, &body)
+        {
             let Some(job) = errand.job(gateway, Surface::OpenaiChat, &body) else { return Judged::Unclear };
             let answer = answered(job, PATIENCE).await;
             return match answer.and_then(|body| read_judge(&body)) {

@@ -84,7 +84,7 @@ impl Keeping {
     }
 
     /// The key of an answer by this model.
-    fn key(&self, model: &str) -> Key {
+    pub(super) fn key(&self, model: &str) -> Key {
         Key { scope: self.scope.clone(), digest: of_model(&self.digest, model) }
     }
 }

@@ -72,12 +72,15 @@ async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)> {
     said.extend_from_slice(settings.embeddings.name().as_bytes());
     let digest = digest(job, &said);
     let alike = Alike { text: question.text.into(), vector, digest, model: model.to_owned(), near: None };
-    let place = alike.place(&job.keeping.as_ref()?.scope, model);
+    let keeping = job.keeping.as_ref()?;
+    let (place, own) = (alike.place(&keeping.scope, model), keeping.key(model));
     let looked = Looked { place: place.clone(), signature, vector: alike.vector.clone(), goal: settings.goal };
     let alike = job.alike.insert(Box::new(alike));
     let questions = job.gateway.cache.questions();
     if job.wishes.no_cache {
         if job.wishes.is_wrong {
+            // The answer under its own key is thrown away as well, with all that led to it.
+            questions.gone(place, own);
             questions.wrong(looked);
         }
         return None;
@@ -119,7 +122,12 @@ pub(super) fn keep(job: &Job, key: Key, entry: Arc<Entry>) {
             let near = Near { found: near.found.clone(), is_audit: near.is_audit };
             judge(job, Case { place, near, asked, vector: alike.vector.clone(), fresh: entry });
         }
-        _ => job.gateway.cache.questions().add(place, asked, alike.vector.clone()),
+        _ => {
+            let questions = job.gateway.cache.questions();
+            // What led to an answer that was kept under this key before was not judged by this one.
+            questions.gone(place.clone(), asked.key.clone());
+            questions.add(place, asked, alike.vector.clone());
+        }
     }
 }
 
@@ -136,11 +144,16 @@ async fn vector(job: &Job, embeddings: &Embeddings, signature: &Signature) -> Op
         request_id: format!("{}.vector", job.request_id).into(),
         patience: VECTOR_PATIENCE,
         wishes: domain::cache::Directives::default(),
+        provider: job.entry.wish.provider.clone(),
         stays_in_house: false,
     };
     let asks = errand.job(&job.gateway, Surface::OpenaiEmbeddings, &ask_vector(model, signature.core()))?;
     // On a task of its own: a model that is being loaded is loaded for the next question, although this one does not wait.
-    let asked = actix_web::rt::spawn(answered(asks, VECTOR_PATIENCE));
+    let place = job.gateway.judges.vectors.clone().try_acquire_owned().ok()?;
+    let asked = actix_web::rt::spawn(async move {
+        let _place = place;
+        answered(asks, VECTOR_PATIENCE).await
+    });
     let body = tokio::time::timeout(VECTOR_WAIT, asked).await.ok()?.ok()??;
     read_vector(&body)
 }

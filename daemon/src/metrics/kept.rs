@@ -49,6 +49,11 @@ fn register_questions(questions: &Questioned, registry: &mut Registry) {
         ("semantic_late", "Of these, those for which there was no time", questions.late),
         ("semantic_audited", "Hits that were asked anew and judged, to measure", questions.audited),
         ("semantic_audited_wrong", "Of these, those of which the kept answer was wrong", questions.audited_wrong),
+        (
+            "semantic_audited_unclear",
+            "Hits that were asked anew and of which nobody could tell",
+            questions.audited_unclear,
+        ),
         ("semantic_said_wrong", "Hits of which whoever asked said that they were wrong", questions.said_wrong),
     ] {
         let counter = Counter::<u64>::default();

@@ -64,6 +64,9 @@ impl Packed {
     pub(super) fn write(&self, connection: &Connection, hour: u64) -> Result<(), rusqlite::Error> {
         let Self { key, entry, coding, body } = self;
         let ttl_ms = millis(entry.ttl);
+        // Another answer is not the one of which questions and bars were judged: it begins without them.
+        let other = "DELETE FROM answer WHERE scope = ?1 AND digest = ?2 AND (coding <> ?3 OR body <> ?4)";
+        connection.prepare_cached(other)?.execute(params![&*key.scope, key.digest, *coding as u8, &body[..]])?;
         let mut insert = connection.prepare_cached(
             "INSERT INTO answer (scope, digest, seal, surface, upstream, model, asked, tenant, head, kept_ms, ttl_ms, \
              over_s, used_h, size, length, coding, body) \

@@ -63,6 +63,9 @@ pub struct Questioned {
     pub audited: u64,
     /// Of these, the ones of which the kept answer would have been wrong.
     pub audited_wrong: u64,
+    /// Hits that were asked anew, and of which nobody could tell.
+    #[serde(default)]
+    pub audited_unclear: u64,
     /// Hits of which whoever asked said that they were wrong.
     pub said_wrong: u64,
     /// Questions in memory.
@@ -84,11 +87,14 @@ impl Questioned {
         (self.audited > 0).then(|| self.audited_wrong as f64 / self.audited as f64)
     }
 
-    /// The largest share of wrong hits that is still plausible (95 %): the upper end of Wilson's score interval.
+    /// The largest share of wrong hits that is still plausible (95 %): the upper end of Wilson's score interval. What nobody could
+    /// tell counts as wrong: equal answers need no judge, so that what is unclear is not like the rest.
     #[must_use]
     pub fn wrong_rate_below(&self) -> Option<f64> {
         const Z: f64 = 1.645;
-        let (count, share) = (self.audited as f64, self.wrong_rate()?);
+        self.wrong_rate()?;
+        let count = (self.audited + self.audited_unclear) as f64;
+        let share = (self.audited_wrong + self.audited_unclear) as f64 / count;
         let spread = Z * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
         Some((share + Z * Z / (2.0 * count) + spread) / (1.0 + Z * Z / count))
     }
@@ -136,6 +142,9 @@ mod tests {
             assert_eq!((some.hit_rate(), some.wrong_rate()), (Some(0.25), Some(wrong)));
             let found = some.wrong_rate_below().unwrap();
             assert!((found - below).abs() < 1e-5, "{found}");
+            let unclear =
+                Questioned { audited: 400 - audited_wrong, audited_unclear: audited_wrong, audited_wrong: 0, ..some };
+            assert!((unclear.wrong_rate_below().unwrap() - below).abs() < 1e-5, "what is unclear may be wrong");
         }
     }
 }

@@ -80,16 +80,17 @@ impl Partition {
         }
     }
 
-    /// Takes out all questions that lead to this answer, which is not kept any more; what was learned of it stays.
+    /// Takes out all questions that lead to this answer, which is not kept any more, and what was learned of it.
     pub fn remove_answer(&mut self, key: &Key) {
+        self.bars.remove(&key.digest);
         while let Some(place) = self.asked.iter().position(|(_, asked)| asked.key == *key) {
             self.remove_at(place);
         }
     }
 
-    /// Puts in what was learned of an answer before.
+    /// Puts in what was learned of an answer before, unless something was learned since.
     pub fn set_bar(&mut self, key: &Key, bar: Bar) {
-        self.bars.insert(key.digest, bar);
+        self.bars.entry(key.digest).or_insert(bar);
     }
 
     /// Learns that an answer was right or wrong at such a likeness; gives all that is known of it.
