@@ -148,7 +148,7 @@ fn questions(set: Set) -> Vec<Line> {
 
 #[test]
 fn questions_in_other_words_get_no_wrong_answer() {
-    for (set, hits_min) in [(Set::Tuned, 200), (Set::HeldOut, 200)] {
+    for set in [Set::Tuned, Set::HeldOut] {
         let fake = Fake::with_models(&["fake-1", "judge"]);
         // It says nothing clear: what is open stays open.
         fake.answer_model("judge", Script::text("perhaps"));
@@ -169,8 +169,9 @@ fn questions_in_other_words_get_no_wrong_answer() {
         println!("{set:?}, one group in {SAMPLE}:\n{report}");
         let late = metric(&daemon.get("/metrics").text(), &["airlane_cache_semantic_late_total"]);
         println!("late: {late:?}");
-        assert!(report.failures.is_empty() && report.foreign_hits == 0, "{report}");
+        // Nor one that was made for another client: labels name them.
+        assert!(report.failures.is_empty() && report.false_hits.is_empty(), "{report}");
         let semantic = report.hits.get("semantic").copied().unwrap_or_default();
-        assert!(report.false_hits.len() * 200 <= semantic && semantic >= hits_min, "{report}");
+        assert!(2 * semantic > report.repeats, "{report}late: {late:?}");
     }
 }
