@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::Console;
 use crate::facts::{CacheEntries, WrongAnswer};
-use crate::wish::{error, let_in, read};
+use crate::wish::{done, error, let_in, read};
 
 /// Entries that are listed unless the query says how many.
 const LISTED: usize = 100;
@@ -40,10 +40,7 @@ pub(crate) async fn entries<C: Console + 'static>(console: web::Data<C>, request
     };
     let Query { tenant, model, older_than_s, prefix, entry, limit } = query;
     let filter = Purge { all: false, tenant, model, older_than_s, prefix, entry };
-    match console.cache_entries(filter, limit.unwrap_or(LISTED)).await {
-        Ok(entries) => HttpResponse::Ok().json(CacheEntries { entries }),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.cache_entries(filter, limit.unwrap_or(LISTED)).await.map(|entries| CacheEntries { entries }))
 }
 
 /// `POST /api/v1/cache/purge`.
@@ -59,10 +56,7 @@ pub(crate) async fn purge<C: Console + 'static>(
     if let Err(reason) = purge.check() {
         return error(StatusCode::BAD_REQUEST, &reason);
     }
-    match console.purge_cache(purge).await {
-        Ok(purged) => HttpResponse::Ok().json(purged),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.purge_cache(purge).await)
 }
 
 /// `POST /api/v1/cache/wrong`.
@@ -75,8 +69,5 @@ pub(crate) async fn wrong<C: Console + 'static>(
         Ok(wrong) => wrong,
         Err(trouble) => return trouble.answer(),
     };
-    match console.wrong_answer(&wrong.request_id) {
-        Ok(()) => HttpResponse::Ok().json(wrong),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.wrong_answer(&wrong.request_id).map(|()| wrong))
 }

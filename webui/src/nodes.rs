@@ -1,12 +1,11 @@
 //! The machines of the house as JSON, and what the owner does with them. What changes something is done for our own pages
 //! and for programs of this machine only.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::Console;
 use crate::facts::{NodeName, Nodes, PairWish, PairingCode};
-use crate::wish::{error, let_in, read};
+use crate::wish::{done, let_in, read};
 
 /// `GET /api/v1/nodes`.
 pub(crate) fn json(nodes: &Nodes) -> HttpResponse {
@@ -18,10 +17,7 @@ pub(crate) async fn find<C: Console + 'static>(console: web::Data<C>, request: H
     if let Err(trouble) = let_in(&request) {
         return trouble.answer();
     }
-    match console.find_nodes().await {
-        Ok(found) => HttpResponse::Ok().json(found),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.find_nodes().await)
 }
 
 /// `POST /api/v1/nodes/pair`.
@@ -34,10 +30,7 @@ pub(crate) async fn pair<C: Console + 'static>(
         Ok(wish) => wish,
         Err(trouble) => return trouble.answer(),
     };
-    match console.pair_node(&wish).await {
-        Ok(name) => HttpResponse::Ok().json(NodeName { name }),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.pair_node(&wish).await.map(|name| NodeName { name }))
 }
 
 /// `POST /api/v1/nodes/forget`.
@@ -50,10 +43,7 @@ pub(crate) async fn forget<C: Console + 'static>(
         Ok(node) => node,
         Err(trouble) => return trouble.answer(),
     };
-    match console.forget_node(&node.name) {
-        Ok(()) => HttpResponse::Ok().json(node),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.forget_node(&node.name).map(|()| node))
 }
 
 /// `POST /api/v1/nodes/code`.
@@ -61,8 +51,5 @@ pub(crate) fn code<C: Console>(console: &C, request: &HttpRequest) -> HttpRespon
     if let Err(trouble) = let_in(request) {
         return trouble.answer();
     }
-    match console.pairing_code() {
-        Ok(code) => HttpResponse::Ok().json(PairingCode { code }),
-        Err(reason) => error(StatusCode::CONFLICT, &reason),
-    }
+    done(console.pairing_code().map(|code| PairingCode { code }))
 }

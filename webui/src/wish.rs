@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, rt, web};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -45,6 +46,14 @@ pub(crate) async fn read<T: DeserializeOwned>(request: &HttpRequest, payload: we
         Ok(Ok(Ok(body))) => serde_json::from_slice(&body).map_err(|reason| bad(&reason.to_string())),
         Ok(_) => Err(bad(texts::BROKEN_BODY)),
         Err(_) => Err(bad(texts::SLOW_BODY)),
+    }
+}
+
+/// What came of a wish, or a sentence that says why nothing did.
+pub(crate) fn done<T: Serialize>(result: Result<T, String>) -> HttpResponse {
+    match result {
+        Ok(done) => HttpResponse::Ok().json(done),
+        Err(reason) => error(StatusCode::CONFLICT, &reason),
     }
 }
 
