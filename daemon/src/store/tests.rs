@@ -393,15 +393,20 @@ async fn nothing_is_given_while_a_purge_is_under_way() {
     assert_eq!((running.body("a", 1).await, running.body("b", 1).await.unwrap()), (None, "two".into()));
 }
 
+/// A database in memory whose copy holds one answer, begun again.
+async fn copied(dir: &Path, clock: &Arc<SetClock>) -> Running {
+    let hour = cache::Store::Memory { copy_every: Duration::from_secs(3_600) };
+    let settings = Settings { store: hour, ..settings() };
+    let running = Running::begin(dir, &settings, clock).await;
+    running.keep("a", 1, "one").await;
+    running.store.close(Duration::from_secs(20)).await;
+    Running::begin(dir, &settings, clock).await
+}
+
 #[tokio::test]
 async fn a_copy_that_could_not_be_made_anew_loses_it_later() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
-    let hour = cache::Store::Memory { copy_every: Duration::from_secs(3_600) };
-    let settings = Settings { store: hour, ..settings() };
-    let running = Running::begin(dir.path(), &settings, &clock).await;
-    running.keep("a", 1, "one").await;
-    running.store.close(Duration::from_secs(20)).await;
-    let running = Running::begin(dir.path(), &settings, &clock).await;
+    let running = copied(dir.path(), &clock).await;
     let (copy, part) = (dir.path().join("cache.db"), dir.path().join("cache.db.part"));
     let entries = || -> u64 {
         let copy = rusqlite::Connection::open(&copy).unwrap();
@@ -420,12 +425,7 @@ async fn a_copy_that_could_not_be_made_anew_loses_it_later() {
 #[tokio::test]
 async fn what_is_thrown_away_does_not_come_back_with_the_copy() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
-    let hour = cache::Store::Memory { copy_every: Duration::from_secs(3_600) };
-    let settings = Settings { store: hour, ..settings() };
-    let running = Running::begin(dir.path(), &settings, &clock).await;
-    running.keep("a", 1, "one").await;
-    running.store.close(Duration::from_secs(20)).await;
-    let running = Running::begin(dir.path(), &settings, &clock).await;
+    let running = copied(dir.path(), &clock).await;
     let in_memory = running.store.shared.open().unwrap().path;
     std::fs::write(&in_memory, "garbage ".repeat(9_000)).unwrap();
     assert_eq!(running.purge(Purge { tenant: Some("a".to_owned()), ..Purge::default() }).await, 1);
