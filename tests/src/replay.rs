@@ -131,13 +131,20 @@ fn percentile(times: &[Duration], percent: usize) -> f64 {
 /// Plays a record, one request after another, to a daemon before this upstream.
 #[must_use]
 pub fn play(daemon: &Daemon, fake: &Fake, lines: &[Line]) -> Report {
+    play_with(daemon, fake, lines, |_| {})
+}
+
+/// Plays a record, and calls `before` with the number of requests so far before each of them.
+#[must_use]
+pub fn play_with(daemon: &Daemon, fake: &Fake, lines: &[Line], before: impl Fn(usize)) -> Report {
     fake.answer(Script { numbered: true, ..Script::default() });
     let mut report = Report { requests: lines.len(), ..Report::default() };
     // By the text of the answer: the line for which it was made.
     let mut made: HashMap<String, &Line> = HashMap::new();
     let mut connections = HashMap::new();
     let mut asked = std::collections::HashSet::new();
-    for line in lines {
+    for (number, line) in lines.iter().enumerate() {
+        before(number);
         report.repeats += usize::from(!asked.insert(&line.label));
         let connection = connections.entry(line.client).or_insert_with(|| connect(daemon, line.client));
         let began = Instant::now();

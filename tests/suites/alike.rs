@@ -2,7 +2,7 @@
 //! chance, and taken apart where somebody says that one was wrong.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use airlane_tests::client::{Exchange, Request, Response, send};
 use airlane_tests::daemon::{Daemon, Setup, airlane};
@@ -96,7 +96,12 @@ impl House {
 
     /// Judgements that were asked for.
     fn judged(&self) -> usize {
-        self.sent().iter().filter(|body| body["model"] == "judge").count()
+        self.asked_for("judge")
+    }
+
+    /// Requests that reached a model.
+    fn asked_for(&self, model: &str) -> usize {
+        self.sent().iter().filter(|body| body["model"] == model).count()
     }
 }
 
@@ -335,6 +340,50 @@ fn vectors_may_come_from_any_model() {
     // A model that hangs holds nobody up for long, and what comes then is a new question.
     house.fake.answer_model("vectors", Script::hang());
     assert!(house.status("May I boil an egg?").contains("fwd=miss"));
+    // Nor is it waited for again before it has answered once; until then it has one question at a time.
+    let before = (house.counts("late"), house.asked_for("vectors"));
+    let began = Instant::now();
+    for number in 0..20 {
+        assert!(house.status(&format!("May I boil {number} eggs?")).contains("fwd=miss"));
+    }
+    let each = began.elapsed() / 20;
+    assert_eq!((house.counts("late"), house.asked_for("vectors")), (before.0 + 20, before.1), "{each:?} each");
+}
+
+#[test]
+fn a_model_that_was_late_is_waited_for_when_it_is_in_time_again() {
+    let house = House::of(setup(&policy("embeddings = \"vectors\"\naudited = 0.001")));
+    house.asks(&asking(ASKED));
+    house.fake.answer_model("vectors", Script { headers_after: Duration::from_millis(1_500), ..Script::default() });
+    assert!(house.status(SAME).contains("fwd=miss"));
+    let asked = house.asked_for("vectors");
+    house.fake.answer_model("vectors", Script::default());
+    let mut number = 0;
+    eventually("it is asked again", || {
+        number += 1;
+        house.status(&format!("May I boil {number} eggs?"));
+        house.asked_for("vectors") > asked + 1
+    });
+    assert!(is_hit(&house.status("Please tell me how do I boil an egg")));
+}
+
+#[test]
+fn words_for_the_judge_bring_no_answer_to_others() {
+    for (scope, judged) in [("house", 0), ("tenant", 1)] {
+        let house = House::new(&format!("[policy.cache]\nscope = {scope:?}"));
+        house.fake.answer_model("judge", Script::text("SAME"));
+        house.asks(&asking(ASKED));
+        house.fake.answer_model("fake-1", Script::text("Put it into boiling water."));
+        house.asks(&asking(OPEN));
+        eventually("it is kept", || status(&house.asks(&asking(OPEN))).contains("exact"));
+        if judged > 0 {
+            eventually("it is judged", || house.judged() == judged);
+        }
+        // What agrees word by word is given to all the same.
+        assert!(is_hit(&house.status(SAME)));
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(house.judged(), judged, "{scope}");
+    }
 }
 
 #[test]

@@ -228,6 +228,26 @@ fn a_file_that_cannot_be_written_is_told() {
     eventually("it is written", || written(&daemon) > 0);
 }
 
+/// Another program holds the file when the owner purges: the answer is given to nobody, and goes once the file is free.
+#[test]
+fn a_purge_that_is_owed_is_carried_out() {
+    let daemon = house().start();
+    ask(&daemon, 0, 1);
+    eventually("it is written", || written(&daemon) == 1);
+    let file = rusqlite::Connection::open(daemon.data().join("cache.db")).expect("the file");
+    file.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    let refused = send(daemon.console()[0], &Request::post("/api/v1/cache/purge", &json!({"all": true})));
+    assert!(refused.status() == 409 && refused.text().contains("not everything"), "{}", refused.text());
+    let count = || -> u64 { file.query_row("SELECT count(*) FROM answer", [], |row| row.get(0)).expect("a count") };
+    assert_eq!(count(), 1, "it could not be thrown away");
+    assert!(!is_hit(&ask(&daemon, 0, 1)), "and is given to nobody");
+    file.execute_batch("ROLLBACK").expect("the file is free");
+    eventually("it is carried out", || trouble(&daemon).is_empty());
+    ask(&daemon, 0, 2);
+    eventually("what comes then is written", || written(&daemon) == 2);
+    assert_eq!(check(&daemon), 1);
+}
+
 #[test]
 fn a_damaged_file_is_put_aside() {
     let mut daemon = house().start();

@@ -6,6 +6,7 @@
 mod front;
 mod given;
 mod questions;
+mod shelves;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::edges::Clock;
 use crate::store::{ENTRY_BYTES_MAX, Store};
 use front::{Before, Front};
 use questions::Questions;
-pub(crate) use questions::{Judged, Looked, Place};
+pub(crate) use questions::{Judged, Looked, Meaning, Place};
 
 /// Most entries that are listed at once.
 pub(crate) const LISTED_MAX: usize = 1_000;

@@ -1,32 +1,31 @@
 //! Questions that ask the same as kept ones in other words: looked for on a thread of their own, since a search may take as
 //! long as a thousand look-ups by key.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::cache::{Key, Questioned, TableFiles};
-use domain::semantic::{ASKED_MAX, Asked, Bar, Found, Goal, Match, Partition, Signature, Vector};
+use domain::semantic::{Asked, Found, Goal, Match, Signature, Vector};
+use ring::digest::{Context, SHA256};
 use tokio::sync::oneshot;
 use wire::table::Table;
 
 use super::given::Given;
-use crate::store::{self, Store};
+use super::shelves::Shelves;
+use crate::store::Store;
 
 /// Jobs that may wait: more is an overload, and then every question is a new one.
 const JOBS_MAX: usize = 256;
 
+/// Of what is learned, so much more may wait.
+const OWED_MAX: usize = 4_096;
+
 /// Longest wait for a search: a model takes twenty times as long to answer.
 const LATE: Duration = Duration::from_millis(50);
-
-/// What partitions in memory may take, in bytes: 10,000 questions with vectors of 256 numbers take 8 MB.
-const BYTES_MAX: usize = 32 << 20;
-
-/// Partitions in memory: each system prompt makes one.
-const PARTITIONS_MAX: usize = 1_024;
 
 /// Where a question belongs: only questions of one place are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,19 +45,30 @@ pub(crate) struct Looked {
     pub(crate) goal: Goal,
 }
 
-enum Job {
+/// What a text means.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Meaning {
+    pub(crate) vector: Vector,
+    /// What made the vector: those of two makers are not compared.
+    pub(crate) maker: Arc<[u8]>,
+}
+
+pub(super) enum Job {
     Look(Looked, f32, oneshot::Sender<Option<Found>>),
     Add(Place, Asked, Vector),
     Learn(Place, Match, bool),
     Wrong(Looked),
+    /// Another answer is kept under this key.
     Gone(Place, Key),
+    /// The answer of this key was not found: it may be gone, or the disk is late.
+    Missing(Place, Key),
     /// Nothing: to look whether something was purged, and to be back.
     Wake,
 }
 
 /// All that is counted, since the start.
 #[derive(Default)]
-struct Counts {
+pub(super) struct Counts {
     looked: AtomicU64,
     late: AtomicU64,
     given: AtomicU64,
@@ -68,7 +78,7 @@ struct Counts {
     audited: AtomicU64,
     audited_wrong: AtomicU64,
     audited_unclear: AtomicU64,
-    said_wrong: AtomicU64,
+    pub(super) said_wrong: AtomicU64,
     kept: AtomicU64,
 }
 
@@ -86,8 +96,10 @@ pub(crate) enum Judged {
 pub(crate) struct Questions {
     jobs: SyncSender<Job>,
     taken: Mutex<Option<Receiver<Job>>>,
+    /// What found no place among the jobs, and is not to be lost.
+    owed: Mutex<VecDeque<Job>>,
     files: Option<TableFiles>,
-    table: OnceLock<Result<Table, String>>,
+    table: OnceLock<Result<Made, String>>,
     counts: Counts,
     given: Given,
     /// Purges so far.
@@ -96,12 +108,19 @@ pub(crate) struct Questions {
     hangs: AtomicBool,
 }
 
+/// The table, and its name.
+struct Made {
+    table: Table,
+    name: Arc<[u8]>,
+}
+
 impl Questions {
     pub(super) fn new(files: Option<TableFiles>) -> Self {
         let (jobs, taken) = sync_channel(JOBS_MAX);
         Self {
             jobs,
             taken: Mutex::new(Some(taken)),
+            owed: Mutex::default(),
             files,
             table: OnceLock::new(),
             counts: Counts::default(),
@@ -122,23 +141,33 @@ impl Questions {
             let _ = self.table.set(table);
         }
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut shelves = Shelves { store, partitions: HashMap::new(), turn: 0 };
+        let mut shelves = Shelves::new(store, &self.counts);
         let mut cleared = 0;
         // The other end lives as long as this.
         for job in taken.into_iter().flatten() {
             let clears = self.clears.load(Ordering::SeqCst);
             if clears != std::mem::replace(&mut cleared, clears) {
-                shelves.partitions.clear();
+                shelves.clear();
             }
             shelves.does(job);
+            while let Some(owed) = { self.owed().pop_front() } {
+                shelves.does(owed);
+            }
             self.hangs.store(false, Ordering::Relaxed);
             self.counts.kept.store(shelves.len() as u64, Ordering::Relaxed);
         }
     }
 
-    /// The vector of a text by the table; nothing before the table is read, or where there is none.
-    pub(crate) fn vector(&self, text: &str) -> Option<Vector> {
-        self.table.get()?.as_ref().ok()?.vector(text)
+    /// What a text means by the table; nothing before the table is read, or where there is none.
+    pub(crate) fn meaning(&self, text: &str) -> Option<Meaning> {
+        let made = self.table.get()?.as_ref().ok()?;
+        Some(Meaning { vector: made.table.vector(text)?, maker: made.name.clone() })
+    }
+
+    /// A question whose meaning was not known in time: it was not looked for.
+    pub(crate) fn missed(&self) {
+        count(&self.counts.looked);
+        count(&self.counts.late);
     }
 
     /// Looks for a question; nothing as well when that takes too long.
@@ -190,7 +219,6 @@ impl Questions {
 
     /// Whoever asks says that what is kept for this question is wrong.
     pub(crate) fn wrong(&self, looked: Looked) {
-        count(&self.counts.said_wrong);
         self.sends(Job::Wrong(looked));
     }
 
@@ -202,9 +230,14 @@ impl Questions {
         true
     }
 
-    /// The answer to which a question led is not kept any more.
+    /// Under this key another answer is kept from now on, or none: no question leads to it that led to the one before.
     pub(crate) fn gone(&self, place: Place, key: Key) {
         self.sends(Job::Gone(place, key));
+    }
+
+    /// The answer to which a question led was not found.
+    pub(crate) fn missing(&self, place: Place, key: Key) {
+        self.sends(Job::Missing(place, key));
     }
 
     /// Something was purged: what is in memory is read anew.
@@ -215,11 +248,20 @@ impl Questions {
         let _ = self.jobs.try_send(Job::Wake);
     }
 
-    /// Lost in an overload: then less is learned.
+    /// In an overload it is done after what waits; what is too much even then is not learned.
     fn sends(&self, job: Job) {
-        if self.jobs.try_send(job).is_err() {
-            count(&self.counts.late);
+        let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.jobs.try_send(job) else { return };
+        let mut owed = self.owed();
+        if owed.len() < OWED_MAX {
+            owed.push_back(job);
         }
+        drop(owed);
+        // The thread may have become free meanwhile.
+        let _ = self.jobs.try_send(Job::Wake);
+    }
+
+    fn owed(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn stats(&self) -> Questioned {
@@ -242,126 +284,128 @@ impl Questions {
     }
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-fn read(files: &TableFiles) -> Result<Table, String> {
+fn read(files: &TableFiles) -> Result<Made, String> {
     let bytes = |path: &std::path::Path| {
         std::fs::read(path).map_err(|error| format!("the table of vectors: {} cannot be read: {error}", path.display()))
     };
     let (vectors, tokenizer) = (bytes(&files.vectors)?, bytes(&files.tokenizer)?);
-    Table::read(Bytes::from(vectors), &tokenizer).map_err(|error| error.to_string())
+    // Other files under the same names make other vectors.
+    let mut digest = Context::new(&SHA256);
+    digest.update(&vectors);
+    digest.update(&tokenizer);
+    let table = Table::read(Bytes::from(vectors), &tokenizer).map_err(|error| error.to_string())?;
+    Ok(Made { table, name: digest.finish().as_ref().into() })
 }
 
-/// The partitions in memory.
-struct Shelves<'s> {
-    store: &'s Store,
-    partitions: HashMap<Place, Held>,
-    turn: u64,
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-/// A partition in memory.
-#[derive(Default)]
-struct Held {
-    partition: Partition,
-    /// The turn in which it was used last.
-    used: u64,
-    /// What the database has of it is in it.
-    is_read: bool,
-}
+    use domain::cache::{Purge, Settings};
 
-impl Shelves<'_> {
-    fn does(&mut self, job: Job) {
-        match job {
-            Job::Look(looked, draw, reply) => {
-                // Nobody waits any more: the search would only delay others.
-                if !reply.is_closed() {
-                    let partition = self.partition(&looked.place);
-                    let _ = reply.send(partition.look(&looked.signature, &looked.vector, &looked.goal, draw));
+    use super::super::Cache;
+    use super::super::tests::{SetClock, entry, key};
+    use super::*;
+
+    const TEXT: &str = "How do I boil an egg?";
+
+    /// A cache with all its threads at work in `dir`.
+    fn running(dir: &Path, clock: &Arc<SetClock>) -> Arc<Cache> {
+        let cache = Cache::open(&Settings::default(), dir, clock.clone());
+        for work in [Cache::write, Cache::read, Cache::ask] {
+            let cache = cache.clone();
+            std::thread::spawn(move || work(&cache));
+        }
+        cache
+    }
+
+    fn place() -> Place {
+        Place { scope: "house".into(), partition: [7; 32] }
+    }
+
+    fn asked(number: u32) -> Asked {
+        Asked { key: key("house", number), text: TEXT.into() }
+    }
+
+    /// A vector whose cosine with (1, 0) is this.
+    fn vector(likeness: f32) -> Vector {
+        Vector::of(&[likeness, (1.0 - likeness * likeness).sqrt()]).unwrap()
+    }
+
+    fn looked() -> Looked {
+        let signature = Arc::new(Signature::of("how can I boil an egg"));
+        Looked { place: place(), signature, vector: vector(1.0), goal: Goal { audited: 0.0, ..Goal::default() } }
+    }
+
+    impl Cache {
+        /// Looks until the search is not late.
+        async fn found(&self) -> Option<Found> {
+            loop {
+                let late = self.questions.stats().late;
+                let found = self.questions.look(looked(), 0.5).await;
+                if self.questions.stats().late == late {
+                    return found;
                 }
             }
-            Job::Add(place, asked, vector) => {
-                self.held(&place).partition.add(asked.clone(), &vector);
-                self.store.ask(place.partition, store::Asked { key: asked.key, text: asked.text, vector });
-            }
-            Job::Learn(place, found, is_right) => self.learn(&place, &found, is_right),
-            Job::Wrong(looked) => {
-                if let Some(found) = self.partition(&looked.place).same(&looked.signature, &looked.vector, &looked.goal)
-                {
-                    self.learn(&looked.place, &found, false);
-                }
-            }
-            Job::Gone(place, key) => self.partition(&place).remove_answer(&key),
-            Job::Wake => {}
+        }
+
+        async fn keeps(&self, number: u32, clock: &SetClock) {
+            self.keep(key("house", number), Arc::new(entry("a", "one", clock)), self.purges());
+            self.flush().await;
+            self.questions.add(place(), asked(number), vector(0.95));
         }
     }
 
-    /// Of a pair that was wrong, the question goes: the answer is not reached by it any more.
-    fn learn(&mut self, place: &Place, found: &Match, is_right: bool) {
-        let Asked { key, text } = &found.asked;
-        self.partition(place);
-        let held = self.held(place);
-        let bar = held.partition.learn(key, found.likeness, is_right).to_bytes();
-        let is_read = held.is_read;
-        if !is_right {
-            held.partition.remove(key, text);
-            self.store.unask(key.clone(), text.clone());
-        }
-        // What the database knows more is not written over.
-        if is_read {
-            self.store.bar(key.clone(), bar);
-        }
+    #[tokio::test]
+    async fn an_answer_that_is_late_keeps_its_questions_and_one_that_is_gone_does_not() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(dir.path(), &clock);
+        cache.keeps(1, &clock).await;
+        cache.questions.missing(place(), asked(1).key);
+        assert!(matches!(cache.found().await, Some(Found::Same(_))), "the database has it");
+        cache.store.as_ref().unwrap().remove(asked(1).key);
+        cache.flush().await;
+        cache.questions.missing(place(), asked(1).key);
+        assert_eq!(cache.found().await, None);
     }
 
-    /// The partition of this place, with what the database has of it.
-    fn partition(&mut self, place: &Place) -> &mut Partition {
-        let store = self.store;
-        let held = self.held(place);
-        // While the database is not open it grows with what is asked, and the rest comes later.
-        if !held.is_read
-            && let Ok(read) = store.partition(&place.scope, &place.partition, ASKED_MAX)
-        {
-            fill(&mut held.partition, read);
-            held.is_read = true;
+    #[tokio::test]
+    async fn what_was_learned_of_an_answer_outlives_its_questions() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        let cache = running(dir.path(), &clock);
+        cache.keeps(1, &clock).await;
+        cache.questions.wrong(looked());
+        assert_eq!(cache.found().await, None, "its only question is gone");
+        assert_eq!(cache.questions.stats().said_wrong, 1);
+        cache.questions.wrong(looked());
+        assert_eq!(cache.found().await, None);
+        assert_eq!(cache.questions.stats().said_wrong, 1, "there was none to be wrong");
+        // Nothing is in memory any more; the question comes again.
+        cache.purge(Purge { entry: Some(key("house", 9).name()), ..Purge::default() }).await.unwrap();
+        cache.flush().await;
+        cache.questions.add(place(), asked(1), vector(0.95));
+        assert!(matches!(cache.found().await, Some(Found::Perhaps(_))), "it was wrong once");
+    }
+
+    #[tokio::test]
+    async fn what_is_said_in_an_overload_is_not_lost() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), SetClock::at(1_000_000));
+        // Nobody works yet.
+        let cache = Cache::open(&Settings::default(), dir.path(), clock.clone());
+        for number in 0..1_000 {
+            let text = format!("What is {number} and {number}?").into();
+            cache.questions.add(place(), Asked { key: key("house", number), text }, vector(0.8));
         }
-        &mut held.partition
-    }
-
-    /// What is in memory of this place.
-    fn held(&mut self, place: &Place) -> &mut Held {
-        self.turn += 1;
-        if !self.partitions.contains_key(place) {
-            self.make_room();
+        cache.questions.add(place(), asked(5_000), vector(0.95));
+        for work in [Cache::write, Cache::ask] {
+            let cache = cache.clone();
+            std::thread::spawn(move || work(&cache));
         }
-        let held = self.partitions.entry(place.clone()).or_default();
-        held.used = self.turn;
-        held
-    }
-
-    /// What was not used for the longest goes.
-    fn make_room(&mut self) {
-        let is_full = |held: &HashMap<Place, Held>| {
-            held.len() >= PARTITIONS_MAX || held.values().map(|held| held.partition.bytes()).sum::<usize>() > BYTES_MAX
-        };
-        while is_full(&self.partitions) {
-            let oldest = self.partitions.iter().min_by_key(|(_, held)| held.used).map(|(place, _)| place.clone());
-            let Some(oldest) = oldest else { return };
-            self.partitions.remove(&oldest);
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.partitions.values().map(|held| held.partition.len()).sum()
-    }
-}
-
-fn fill(partition: &mut Partition, read: store::Partition) {
-    // The newest come first, and go last.
-    for store::Asked { key, text, vector } in read.asked.into_iter().rev() {
-        partition.add(Asked { key, text }, &vector);
-    }
-    for (key, bytes) in read.bars {
-        partition.set_bar(&key, Bar::read(&bytes));
+        assert!(matches!(cache.found().await, Some(Found::Same(_))));
+        assert_eq!(cache.questions.stats().in_memory, 1_001);
     }
 }

@@ -17,13 +17,11 @@ use super::Gateway;
 use super::errand::{Errand, answered};
 use super::job::Job;
 use super::semantic::Near;
+use super::vectors::Vectors;
 use crate::cache::{Judged, Place};
 
 /// Judgements that may wait for an idle model; further ones are given up.
 const WAITING_MAX: usize = 64;
-
-/// Vectors that may be asked for at once: a model that is slower gets no further ones, and the questions are new ones.
-const VECTORS_MAX: usize = 64;
 
 /// Longest wait for a model that is idle.
 const IDLE_WAIT: Duration = Duration::from_secs(1_800);
@@ -38,13 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Judges {
     turn: Semaphore,
     waiting: AtomicUsize,
-    /// Vectors that are asked for at once.
-    pub(super) vectors: Arc<Semaphore>,
+    pub(super) vectors: Arc<Vectors>,
 }
 
 impl Default for Judges {
     fn default() -> Self {
-        Self { turn: Semaphore::new(1), waiting: AtomicUsize::new(0), vectors: Arc::new(Semaphore::new(VECTORS_MAX)) }
+        Self { turn: Semaphore::new(1), waiting: AtomicUsize::new(0), vectors: Arc::default() }
     }
 }
 
@@ -75,15 +72,24 @@ pub(super) fn judge(job: &Job, case: Case) {
     };
     actix_web::rt::spawn(async move {
         let key = &case.near.found.asked.key;
-        let Some(kept) = gateway.cache.look(key).await else { return };
         let purges = gateway.cache.purges();
+        let Some(kept) = gateway.cache.look(key).await else { return stands_alone(&gateway, case) };
         let judged = judged(&gateway, &policy, &errand, &case, &kept).await;
-        // What was purged, or is another answer meanwhile, is not learned from.
-        let is_kept = gateway.cache.look(key).await.is_some_and(|now| now.body == kept.body);
-        if is_kept && gateway.cache.purges() == purges {
-            conclude(&gateway, case, judged);
+        // What was purged is not learned from.
+        if gateway.cache.purges() != purges {
+            return;
+        }
+        // Nor what is another answer meanwhile.
+        match gateway.cache.look(key).await {
+            Some(now) if now.body == kept.body => conclude(&gateway, case, judged),
+            _ => stands_alone(&gateway, case),
         }
     });
+}
+
+/// There is nothing to compare with: the question leads to its own answer.
+fn stands_alone(gateway: &Gateway, case: Case) {
+    gateway.cache.questions().add(case.place, case.asked, case.vector);
 }
 
 fn conclude(gateway: &Gateway, case: Case, judged: Judged) {

@@ -24,6 +24,7 @@ mod routes;
 mod semantic;
 mod serve;
 mod settle;
+mod vectors;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::cache::{Entry, How, Key};
 use domain::semantic::{Asked, Embeddings, Found, Match, Signature, Vector};
@@ -14,7 +14,7 @@ use super::errand::{Errand, answered};
 use super::job::Job;
 use super::judge::{Case, judge};
 use super::recall::{digest, of_model};
-use crate::cache::{Looked, Place};
+use crate::cache::{Looked, Meaning, Place};
 
 /// Whether this build looks for questions in other words.
 const IS_BUILT: bool = cfg!(feature = "semantic");
@@ -65,12 +65,18 @@ async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)> {
     let settings = policy.semantic.as_ref()?;
     let question = job.ask.question().ok()?;
     let signature = Arc::new(Signature::of(&question.text));
-    let vector = vector(job, &settings.embeddings, &signature).await?;
+    let meaning = match &settings.embeddings {
+        Embeddings::Table => job.gateway.cache.questions().meaning(signature.core())?,
+        Embeddings::Model(model) => asked_meaning(job, model, &signature).await?,
+    };
     let mut said = question.rest;
-    // Vectors of two models are not compared; its name stands at the end, behind a byte that no text holds.
+    // What made the vector stands at the end, behind bytes that no text holds.
     said.push(0xff);
     said.extend_from_slice(settings.embeddings.name().as_bytes());
+    said.push(0xff);
+    said.extend_from_slice(&meaning.maker);
     let digest = digest(job, &said);
+    let vector = meaning.vector;
     let alike = Alike { text: question.text.into(), vector, digest, model: model.to_owned(), near: None };
     let keeping = job.keeping.as_ref()?;
     let (place, own) = (alike.place(&keeping.scope, model), keeping.key(model));
@@ -97,7 +103,7 @@ async fn find(job: &mut Job, model: &str) -> Option<(Arc<Entry>, How)> {
         }
     };
     let Some(entry) = job.gateway.cache.look(&found.asked.key).await else {
-        questions.gone(place, found.asked.key);
+        questions.missing(place, found.asked.key);
         return None;
     };
     if !job.wishes.accepts(&entry, job.gateway.clock.unix_ms()) {
@@ -131,12 +137,20 @@ pub(super) fn keep(job: &Job, key: Key, entry: Arc<Entry>) {
     }
 }
 
-/// The vector of a question: by the table at once, by a model in a moment.
-async fn vector(job: &Job, embeddings: &Embeddings, signature: &Signature) -> Option<Vector> {
-    let model = match embeddings {
-        Embeddings::Table => return job.gateway.cache.questions().vector(signature.core()),
-        Embeddings::Model(model) => model,
-    };
+/// What a question means to a model, if it says so in a moment.
+async fn asked_meaning(job: &Job, model: &str, signature: &Signature) -> Option<Meaning> {
+    let meaning = ask_meaning(job, model, signature).await;
+    if meaning.is_none() {
+        job.gateway.cache.questions().missed();
+    }
+    meaning
+}
+
+async fn ask_meaning(job: &Job, model: &str, signature: &Signature) -> Option<Meaning> {
+    let vectors = job.gateway.judges.vectors.clone();
+    // One that was late last time gets one question at a time, for which nobody waits, until it is in time again.
+    let was_late = vectors.is_late(model);
+    let place = if was_late { vectors.only_place() } else { vectors.place() }?;
     let errand = Errand {
         client: job.entry.client.clone(),
         policy: job.policy.clone(),
@@ -149,13 +163,25 @@ async fn vector(job: &Job, embeddings: &Embeddings, signature: &Signature) -> Op
     };
     let asks = errand.job(&job.gateway, Surface::OpenaiEmbeddings, &ask_vector(model, signature.core()))?;
     // On a task of its own: a model that is being loaded is loaded for the next question, although this one does not wait.
-    let place = job.gateway.judges.vectors.clone().try_acquire_owned().ok()?;
+    let (began, name) = (Instant::now(), model.to_owned());
     let asked = actix_web::rt::spawn(async move {
         let _place = place;
-        answered(asks, VECTOR_PATIENCE).await
+        let body = answered(asks, VECTOR_PATIENCE).await;
+        vectors.took(name, began.elapsed() > VECTOR_WAIT);
+        body
     });
-    let body = tokio::time::timeout(VECTOR_WAIT, asked).await.ok()?.ok()??;
-    read_vector(&body)
+    if was_late {
+        return None;
+    }
+    let body = match tokio::time::timeout(VECTOR_WAIT, asked).await {
+        Ok(body) => body.ok()??,
+        Err(_) => {
+            job.gateway.judges.vectors.took(model.to_owned(), true);
+            return None;
+        }
+    };
+    let (vector, maker) = read_vector(&body)?;
+    Some(Meaning { vector, maker: maker.into_bytes().into() })
 }
 
 /// A number, evenly from 0 up to 1.

@@ -26,18 +26,19 @@ use std::time::Duration;
 
 use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Questioned, Settings, Share, Stats};
 use domain::semantic::TEXT_BYTES_MAX;
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::edges::Clock;
 use busy::Busy;
-use error::Kind;
+use error::{Kind, StoreError};
 use home::Home;
 use queue::{Change, Control, Job, Queue};
 use reader::Reader;
 use writer::Writer;
 
-pub(crate) use question::{Asked, Partition};
+pub(crate) use question::{Asked, Partition, Standing};
 
 /// The largest answer that is kept, in bytes: larger ones would each drive out hundreds of others.
 pub(crate) const ENTRY_BYTES_MAX: usize = 2 << 20;
@@ -246,20 +247,32 @@ impl Store {
     /// # Errors
     /// A sentence that says why it cannot be told.
     pub(crate) fn partition(&self, scope: &str, partition: &[u8; 32], max: usize) -> Result<Partition, String> {
-        let Some(open) = self.shared.open() else { return Err(self.ill()) };
-        let now_ms = self.shared.clock.unix_ms();
-        let found = file::open_to_read(&open.path)
-            .and_then(|connection| Ok(question::find(&connection, scope, partition, max, now_ms)?));
-        let found = found.map_err(|error| {
-            if error.kind() == Kind::Damaged {
-                self.queue.push(Job::Control(Control::Damaged(open.generation)));
-            }
-            error.sentence(&open.path)
-        })?;
+        let found = self.reads(|connection, now_ms| Ok(question::find(connection, scope, partition, max, now_ms)?))?;
         for id in found.bad {
             let _ = self.queue.push(Job::Change(Change::BadQuestion(id)));
         }
         Ok(found.partition)
+    }
+
+    /// What there is of an answer, whether a question leads to it or not. Blocks.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be told.
+    pub(crate) fn standing(&self, key: &Key) -> Result<Standing, String> {
+        self.reads(|connection, now_ms| Ok(question::standing(connection, key, now_ms)?))
+    }
+
+    /// Reads with a connection of its own, at this time.
+    fn reads<T>(&self, read: impl FnOnce(&Connection, u64) -> Result<T, StoreError>) -> Result<T, String> {
+        let Some(open) = self.shared.open() else { return Err(self.ill()) };
+        let now_ms = self.shared.clock.unix_ms();
+        let found = file::open_to_read(&open.path).and_then(|connection| read(&connection, now_ms));
+        found.map_err(|error| {
+            if error.kind() == Kind::Damaged {
+                self.queue.push(Job::Control(Control::Damaged(open.generation)));
+            }
+            error.sentence(&open.path)
+        })
     }
 
     /// Throws one answer away, in a moment.

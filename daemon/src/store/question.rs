@@ -35,6 +35,15 @@ pub(crate) struct Partition {
     pub(crate) bars: Vec<(Key, Vec<u8>)>,
 }
 
+/// What the database has of an answer by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// It is there, and fresh.
+    pub(crate) is_fresh: bool,
+    /// [`domain::semantic::Bar::to_bytes`], where something was learned of it.
+    pub(crate) bar: Option<Vec<u8>>,
+}
+
 /// A question's row with what it needs of its answer's.
 const SELECT: &str = "SELECT q.id, q.seal, q.partition, q.text, q.vector, a.scope, a.digest, a.kept_ms, a.ttl_ms, a.id, \
                       b.seal, b.bytes FROM question q CROSS JOIN answer a ON a.id = q.answer LEFT JOIN bar b ON b.answer = a.id";
@@ -107,8 +116,7 @@ pub(super) fn find(
             found.bad.push(row.get(0)?);
             continue;
         };
-        let (kept_ms, ttl) = (number(row, 7), number(row, 8).map(Duration::from_millis));
-        if kept_ms.zip(ttl).is_none_or(|(kept_ms, ttl)| fresh_for(kept_ms, ttl, now_ms).is_zero()) {
+        if !is_fresh(row, 7, now_ms) {
             continue;
         }
         if let Some(bytes) = read_bar(row, &asked.key) {
@@ -118,6 +126,24 @@ pub(super) fn find(
     }
     found.partition.bars = bars.into_values().collect();
     Ok(found)
+}
+
+/// What there is of an answer, whether a question leads to it or not.
+pub(super) fn standing(connection: &Connection, key: &Key, now_ms: u64) -> Result<Standing, rusqlite::Error> {
+    let sql = "SELECT a.kept_ms, a.ttl_ms, b.seal, b.bytes FROM answer a LEFT JOIN bar b ON b.answer = a.id
+        WHERE a.scope = ?1 AND a.digest = ?2";
+    let read = |row: &Row<'_>| {
+        let bar = blob(row, 3).filter(|bytes| blob(row, 2).is_some_and(|seal| seal == bar_seal(key, bytes)));
+        Ok(Standing { is_fresh: is_fresh(row, 0, now_ms), bar: bar.map(<[u8]>::to_owned) })
+    };
+    let found = connection.prepare_cached(sql)?.query_row(params![&*key.scope, key.digest], read).optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Whether an answer may still be given; `at` is the column of the time at which it was kept, and its lifetime is the next.
+fn is_fresh(row: &Row<'_>, at: usize, now_ms: u64) -> bool {
+    let (kept_ms, ttl) = (number(row, at), number(row, at + 1).map(Duration::from_millis));
+    kept_ms.zip(ttl).is_some_and(|(kept_ms, ttl)| !fresh_for(kept_ms, ttl, now_ms).is_zero())
 }
 
 /// `None` for what was not written so.

@@ -279,6 +279,9 @@ async fn answer(
         if script.numbered {
             script.tokens = vec![id.to_string()];
         }
+        if let Some(writes) = &script.writes {
+            script.tokens = vec![writes.text(&body)];
+        }
         let rendered = route::generated(&script, request);
         (script, rendered)
     } else {

@@ -1,5 +1,7 @@
 //! The knobs of the fake upstream: what it answers, how fast, and what goes wrong.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -47,8 +49,28 @@ pub struct Script {
     pub content_type: Option<&'static str>,
     /// Instead of the text, the number of the request, from 0: so that it is known from which request an answer came.
     pub numbered: bool,
+    /// Instead of the text, what this makes of the request's body.
+    pub writes: Option<Writer>,
     /// Embeddings are sent as lists of numbers even if base64 was asked for, as many local servers do.
     pub floats_only: bool,
+}
+
+/// Makes an answer's text of a request's body.
+#[derive(Clone)]
+pub struct Writer(Arc<dyn Fn(&Value) -> String + Send + Sync>);
+
+impl Writer {
+    /// The text for this body.
+    #[must_use]
+    pub fn text(&self, body: &Value) -> String {
+        (self.0)(body)
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Writer")
+    }
 }
 
 /// One tool call of the answer.
@@ -125,6 +147,7 @@ impl Default for Script {
             close_after: false,
             content_type: None,
             numbered: false,
+            writes: None,
             floats_only: false,
         }
     }
@@ -135,6 +158,12 @@ impl Script {
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self { tokens: text.split_inclusive(' ').map(String::from).collect(), ..Self::default() }
+    }
+
+    /// A healthy answer whose text is made of the request's body.
+    #[must_use]
+    pub fn writing(writes: impl Fn(&Value) -> String + Send + Sync + 'static) -> Self {
+        Self { writes: Some(Writer(Arc::new(writes))), ..Self::default() }
     }
 
     /// An error with this status, in the dialect of the path.

@@ -3,7 +3,7 @@
 use domain::semantic::Vector;
 
 use super::*;
-use crate::store::{Asked, Partition};
+use crate::store::{Asked, Partition, Standing};
 
 const PARTITION: [u8; 32] = [7; 32];
 /// Most rows that these tests ask for.
@@ -73,8 +73,12 @@ async fn questions_are_found_by_scope_and_partition() {
     running.store.unask(mine, "in other words".into());
     running.store.flush().await;
     assert_eq!(running.texts("tenant:a"), ["a"]);
+    let standing = |number| running.store.standing(&key("tenant:a", number)).unwrap();
+    assert_eq!(standing(1), Standing { is_fresh: true, bar: Some(vec![2, 3]) });
+    assert_eq!(standing(2), Standing::default());
     clock.pass(Duration::from_secs(60));
     assert_eq!(running.texts("tenant:a"), [""; 0], "the answer is over");
+    assert!(!standing(1).is_fresh);
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@ pub struct Goal {
     pub judge_from: f32,
     /// Share of what could be given that is asked and judged instead.
     pub audited: f32,
+    /// Whether a judge may find two questions the same whose words leave it open. Not where several tenants share answers: one of
+    /// them could write words for the judge into a question, and so bring its answer to the others.
+    pub judges_open: bool,
 }
 
 /// Its numbers are checked before they come here: none is "not a number".
@@ -50,7 +53,7 @@ impl Eq for Goal {}
 
 impl Default for Goal {
     fn default() -> Self {
-        Self { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02 }
+        Self { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02, judges_open: true }
     }
 }
 
@@ -94,7 +97,8 @@ impl Bar {
         let asked = if may_judge { Decision::AskAndJudge } else { Decision::Ask };
         match verdict {
             Verdict::Other(_) => Decision::Ask,
-            Verdict::Open(_) => asked,
+            Verdict::Open(_) if goal.judges_open => asked,
+            Verdict::Open(_) => Decision::Ask,
             Verdict::Same if likeness < goal.at_least || likeness <= self.wrong_up_to() => asked,
             Verdict::Same if 1.0 - self.trust(likeness) > goal.error_max => asked,
             Verdict::Same if draw < goal.audited => Decision::AskAndJudge,
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GOAL: Goal = Goal { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02 };
+    const GOAL: Goal = Goal { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02, judges_open: true };
 
     fn bar(seen: &[(f32, bool)]) -> Bar {
         let mut bar = Bar::default();
@@ -191,6 +195,7 @@ mod tests {
         use Decision::*;
         let open = || Verdict::Open(Vec::new());
         let high = Goal { at_least: 0.97, ..GOAL };
+        let shared = Goal { judges_open: false, ..GOAL };
         for (seen, verdict, likeness, draw, goal, want) in [
             (&[][..], Verdict::Same, 0.99, 0.02, GOAL, Serve),
             (&[], Verdict::Same, 0.79, 0.99, GOAL, AskAndJudge),
@@ -204,6 +209,8 @@ mod tests {
             (&[], Verdict::Same, 0.96, 0.5, high, AskAndJudge),
             (&[], open(), 1.0, 0.999, GOAL, AskAndJudge),
             (&[], open(), 0.5, 0.999, GOAL, Ask),
+            (&[], open(), 1.0, 0.999, shared, Ask),
+            (&[], Verdict::Same, 0.85, 0.999, shared, AskAndJudge),
             (&[], Verdict::Other(Vec::new()), 1.0, 0.999, GOAL, Ask),
             (&[(0.95, false)], Verdict::Same, 0.95, 0.999, GOAL, AskAndJudge),
             (&[(0.95, false), (0.9, true)], Verdict::Same, 0.9, 0.999, GOAL, AskAndJudge),

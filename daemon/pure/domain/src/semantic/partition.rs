@@ -88,6 +88,12 @@ impl Partition {
         }
     }
 
+    /// Whether something was learned of an answer.
+    #[must_use]
+    pub fn has_bar(&self, key: &Key) -> bool {
+        self.bars.contains_key(&key.digest)
+    }
+
     /// Puts in what was learned of an answer before, unless something was learned since.
     pub fn set_bar(&mut self, key: &Key, bar: Bar) {
         self.bars.entry(key.digest).or_insert(bar);
@@ -121,9 +127,14 @@ impl Partition {
         perhaps
     }
 
-    /// The question that asks the same as this one by its words, whatever is known of its answer.
+    /// The question whose answer is given for this one; or else the nearest that asks the same by its words, whatever is known of
+    /// its answer.
     #[must_use]
     pub fn same(&self, signature: &Signature, vector: &Vector, goal: &Goal) -> Option<Match> {
+        // As long as there is one to give, it is not the nearest that was given where that one was wrong before.
+        if let Some(Found::Same(found)) = self.look(signature, vector, goal, 1.0) {
+            return Some(found);
+        }
         self.shelf.nearest(vector, goal.at_least, NEAREST).into_iter().find_map(|Near { place, likeness }| {
             let (_, asked) = self.asked.get(place)?;
             let is_same = gate(&Signature::of(&asked.text), signature) == Verdict::Same;
@@ -168,7 +179,7 @@ fn size(asked: &Asked, dimensions: usize) -> usize {
 mod tests {
     use super::*;
 
-    const GOAL: Goal = Goal { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02 };
+    const GOAL: Goal = Goal { error_max: 0.005, at_least: 0.8, judge_from: 0.75, audited: 0.02, judges_open: true };
 
     fn asked(number: u8, text: &str) -> Asked {
         Asked { key: Key { scope: "house".into(), digest: [number; 32] }, text: text.into() }
@@ -217,6 +228,9 @@ mod tests {
         let same = partition.same(&signature, &vector(1.0), &GOAL).unwrap();
         assert!((same.likeness - 0.95).abs() < 1e-3, "{}", same.likeness);
         assert_eq!(partition.same(&Signature::of("How do I boil two eggs?"), &vector(1.0), &GOAL), None);
+        // Another one is given instead of it: that is the one that is meant.
+        partition.add(asked(4, "how can I boil an egg"), &vector(0.93));
+        assert_eq!(partition.same(&signature, &vector(1.0), &GOAL).map(|same| same.asked.key.digest[0]), Some(4));
     }
 
     #[test]

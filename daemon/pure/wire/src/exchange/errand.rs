@@ -26,11 +26,11 @@ pub fn ask_vector(model: &str, text: &str) -> Bytes {
     json!({"model": model, "input": text}).to_string().into()
 }
 
-/// The vector in the answer to [`ask_vector`]; nothing where there is none.
+/// The vector in the answer to [`ask_vector`], and the model that is said to have made it; nothing where there is none.
 #[must_use]
-pub fn read_vector(body: &[u8]) -> Option<Vector> {
+pub fn read_vector(body: &[u8]) -> Option<(Vector, String)> {
     let reply = read_vectors(Surface::OpenaiEmbeddings, body).ok()?;
-    Vector::of(reply.vectors.first()?)
+    Some((Vector::of(reply.vectors.first()?)?, reply.model.unwrap_or_default()))
 }
 
 /// A question and its answer.
@@ -132,10 +132,11 @@ mod tests {
     #[test]
     fn vectors_are_asked_for_and_read() {
         assert_eq!(ask_vector("nomic", "a \"b\"").as_ref(), br#"{"model":"nomic","input":"a \"b\""}"#);
-        let vector = read_vector(
+        let (vector, model) = read_vector(
             br#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[3.0,4.0]}],"model":"m"}"#,
-        );
-        assert!((vector.unwrap().numbers()[0] - 0.6).abs() < 1e-3);
+        )
+        .unwrap();
+        assert!((vector.numbers()[0] - 0.6).abs() < 1e-3 && model == "m");
         for bad in [&b"{}"[..], br#"{"data":[]}"#, br#"{"data":[{"index":0,"embedding":[0.0,0.0]}]}"#] {
             assert!(read_vector(bad).is_none());
         }

@@ -91,13 +91,15 @@ impl Check {
             }
             let names_apps = drafted.apps.as_ref().is_some_and(|apps| !apps.is_empty());
             let semantic = drafted.semantic.as_ref();
+            let cache = self.cache_rules(&format!("{path}.cache"), &drafted.cache, defaults);
+            let is_shared = cache.scope != Scope::Tenant;
             policies.push(Arc::new(Policy {
                 name,
                 apps: drafted.apps.clone().unwrap_or_default(),
                 clients: self.list(&format!("{path}.clients"), drafted.clients.as_deref()),
                 models: drafted.models.clone().unwrap_or_default(),
-                cache: self.cache_rules(&format!("{path}.cache"), &drafted.cache, defaults),
-                semantic: semantic.and_then(|draft| self.semantic(&path, draft, names_apps, has_table)),
+                cache,
+                semantic: semantic.and_then(|draft| self.semantic(&path, draft, names_apps, has_table, is_shared)),
             }));
         }
         policies

@@ -25,6 +25,7 @@ impl Check {
         draft: &SemanticDraft,
         names_apps: bool,
         has_table: bool,
+        is_shared: bool,
     ) -> Option<Settings> {
         if !names_apps {
             self.problem(
@@ -54,11 +55,11 @@ impl Check {
                           kept answer was wrong is measured so";
             self.problem(format!("{path}.semantic.judge"), wanted);
         }
-        let goal = self.goal(path, draft);
+        let goal = self.goal(path, draft, is_shared);
         Some(Settings { embeddings: embeddings?, judge: judge?, goal })
     }
 
-    fn goal(&mut self, path: &str, draft: &SemanticDraft) -> Goal {
+    fn goal(&mut self, path: &str, draft: &SemanticDraft, is_shared: bool) -> Goal {
         let default = Goal::default();
         let mut share = |key: &str, value: Option<f64>, range: std::ops::RangeInclusive<f64>, default: f32| {
             let Some(value) = value else { return default };
@@ -76,6 +77,7 @@ impl Check {
             at_least: share("at_least", draft.at_least, f64::from(default.judge_from)..=1.0, default.at_least),
             judge_from: default.judge_from,
             audited: share("audited", draft.audited, 0.001..=1.0, default.audited),
+            judges_open: !is_shared,
         }
     }
 }
@@ -106,17 +108,22 @@ mod tests {
     fn what_is_not_said_has_a_default() {
         let table = TableDraft { vectors: text("/a"), tokenizer: text("/b") };
         let said = SemanticDraft { embeddings: text("table"), judge: text("qwen"), ..SemanticDraft::default() };
-        let config = check(&draft(said.clone(), &["helpdesk"], Some(table))).unwrap();
+        let config = check(&draft(said.clone(), &["helpdesk"], Some(table.clone()))).unwrap();
         assert_eq!(config.cache.table.unwrap().tokenizer, PathBuf::from("/b"));
         let found = config.policies[0].semantic.clone().unwrap();
         let want = Settings { embeddings: Embeddings::Table, judge: "qwen".to_owned(), goal: Goal::default() };
         assert_eq!(found, want);
-        let other = SemanticDraft { embeddings: text("nomic"), audited: Some(0.5), at_least: Some(0.9), ..said };
+        let other =
+            SemanticDraft { embeddings: text("nomic"), audited: Some(0.5), at_least: Some(0.9), ..said.clone() };
         let config = check(&draft(other, &["helpdesk"], None)).unwrap();
         let found = config.policies[0].semantic.clone().unwrap();
         assert_eq!(found.embeddings.name(), "nomic");
         assert_eq!((found.goal.audited, found.goal.at_least), (0.5, 0.9));
         assert!(config.default_policy.semantic.is_none(), "off unless a policy says so");
+        let mut shared = draft(said, &["helpdesk"], Some(table));
+        shared.policies[0].cache.scope = text("house");
+        let config = check(&shared).unwrap();
+        assert!(!config.policies[0].semantic.as_ref().unwrap().goal.judges_open, "a question might speak to the judge");
     }
 
     #[test]
