@@ -8,7 +8,7 @@ use airlane_tests::fake::Fake;
 use serde_json::{Value, json};
 
 /// A wait that no machine needs, for things that must happen.
-pub(crate) const BOUND: Duration = Duration::from_secs(15);
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 /// A fake upstream with the model `fake-1` behind a daemon, as this kind, under the name `box`.
 pub(crate) fn pair(kind: &str) -> (Fake, Daemon) {

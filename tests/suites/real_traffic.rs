@@ -120,8 +120,8 @@ const MOVED_WITHIN: Duration = Duration::from_secs(2);
 const MARGIN_MOVED: Duration = Duration::from_secs(1);
 /// The share comes back by then, from the moment at which the server is started again or goes on.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
-/// For the same machine: it loads its model, and answers whole, beside the others.
-const MARGIN_BACK: Duration = Duration::from_secs(3);
+/// For the same machine: it loads its model, and answers whole, beside the others, and whoever builds there meanwhile.
+const MARGIN_BACK: Duration = Duration::from_secs(20);
 /// Long enough for several requests after that.
 const WATCHED: Duration = Duration::from_secs(9);
 
