@@ -7,17 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::upstream::Upstream;
 use http_body_util::Full;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service as _;
-use tracing::debug;
 
 use super::connection::{DrivenBody, Http1, Idle};
+use super::shared::{self, Begun, Shared};
 use super::trust::Trust;
 
 /// The pools of one worker thread: one for each worker, so that no wake-up crosses threads and nobody waits for a lock.
@@ -37,7 +37,7 @@ pub(super) struct Pool {
     host: HeaderValue,
     idle: Arc<Idle>,
     /// The one connection that carries all requests, where the upstream speaks HTTP/2.
-    shared: Mutex<Option<http2::SendRequest<Full<Bytes>>>>,
+    shared: Shared,
 }
 
 /// What of an upstream its connections depend on.
@@ -72,7 +72,7 @@ pub(super) enum Via {
     Fresh,
 }
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// How often unused connections are looked through.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(20);
@@ -102,7 +102,7 @@ impl Clients {
             host: host(&origin)?,
             origin,
             idle: Arc::default(),
-            shared: Mutex::default(),
+            shared: Shared::default(),
         });
         pools.insert(upstream.name.clone(), pool.clone());
         Ok(pool)
@@ -136,7 +136,7 @@ fn connector(upstream: &Upstream, trust: &Trust) -> Result<HttpsConnector<HttpCo
     } else {
         rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
     };
-    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp))
+    Ok(shared::versions(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http()).wrap_connector(tcp))
 }
 
 impl Pool {
@@ -150,8 +150,8 @@ impl Pool {
         mut request: Request<Full<Bytes>>,
         via: Via,
     ) -> Result<Response<DrivenBody>, Unanswered> {
-        if let Some(shared) = self.shared() {
-            return self.send_shared(shared, request).await;
+        if let Some(shared) = self.shared.get() {
+            return shared.send(&self.origin, request).await;
         }
         request.headers_mut().insert(HOST, self.host.clone());
         // One of them may be closed without that having been noticed; then the request comes back unsent.
@@ -171,29 +171,13 @@ impl Pool {
     async fn open_and_send(&self, request: Request<Full<Bytes>>) -> Result<Response<DrivenBody>, Unanswered> {
         let stream = self.connect().await.map_err(Unanswered::Connect)?;
         let broken = |error: hyper::Error| Unanswered::Broken(innermost(&error));
-        if stream.connected().is_negotiated_h2() {
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .handshake(stream)
-                .await
-                .map_err(broken)?;
-            debug!(upstream = %self.made_for.origin, "connected over HTTP/2");
-            hyper::rt::Executor::execute(&TokioExecutor::new(), async move {
-                // Its end shows in the requests.
-                let _ = connection.await;
-            });
-            *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
-            return self.send_shared(sender, request).await;
-        }
+        let stream = match self.shared.begin(stream, &self.made_for.origin).await.map_err(broken)? {
+            Begun::Shared(sender) => return sender.send(&self.origin, request).await,
+            Begun::Alone(stream) => stream,
+        };
         let (sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         let sent = Http1::new(sender, connection).send(request, &self.idle).await;
         sent.map_err(|(error, _)| Unanswered::Broken(error))
-    }
-
-    /// The connection that carries all requests, if there is one that still stands.
-    fn shared(&self) -> Option<http2::SendRequest<Full<Bytes>>> {
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().filter(|shared| !shared.is_closed()).cloned()
     }
 
     /// Connects within the upstream's limit, name look-up and TLS handshake included.
@@ -202,25 +186,6 @@ impl Pool {
         match tokio::time::timeout(limit, self.connector.clone().call(self.origin.clone())).await {
             Ok(connected) => connected.map_err(|error| innermost(error.as_ref())),
             Err(_) => Err(format!("no connection within {} s", limit.as_secs())),
-        }
-    }
-
-    /// HTTP/2 names the server in the URI instead of in a header.
-    async fn send_shared(
-        &self,
-        mut shared: http2::SendRequest<Full<Bytes>>,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<DrivenBody>, Unanswered> {
-        request.headers_mut().remove(HOST);
-        let mut parts = self.origin.clone().into_parts();
-        parts.path_and_query = request.uri().path_and_query().cloned();
-        match Uri::from_parts(parts) {
-            Ok(uri) => *request.uri_mut() = uri,
-            Err(error) => return Err(Unanswered::Connect(format!("its address: {error}"))),
-        }
-        match shared.send_request(request).await {
-            Ok(response) => Ok(response.map(DrivenBody::by_itself)),
-            Err(error) => Err(Unanswered::Broken(innermost(&error))),
         }
     }
 }

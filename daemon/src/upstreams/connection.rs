@@ -128,6 +128,7 @@ pub(super) struct DrivenBody {
 
 impl DrivenBody {
     /// The body of a connection that has a task of its own.
+    #[cfg(feature = "http2")]
     pub(super) const fn by_itself(body: Incoming) -> Self {
         Self { body, driver: None }
     }

@@ -10,6 +10,8 @@ mod loopback;
 mod probe;
 mod reading;
 mod refresh;
+#[cfg_attr(not(feature = "http2"), path = "shared_absent.rs")]
+mod shared;
 mod symptom;
 mod trust;
 
