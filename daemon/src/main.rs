@@ -21,6 +21,7 @@ mod settings;
 mod store;
 mod tasks;
 mod telemetry;
+mod tenants;
 mod upstreams;
 mod wake;
 

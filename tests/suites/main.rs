@@ -39,6 +39,7 @@ mod shared;
 mod simulation;
 mod stored;
 mod streams;
+mod tenants;
 mod tls;
 mod traffic;
 mod translation;

@@ -1,5 +1,6 @@
 //! Who asks, how urgently, and what of the request goes on: read once, so that the request need not be kept.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use domain::cache::Directives;
 use domain::config::Config;
 use domain::lane::Lane;
 use domain::policy::{Asks, Policy};
+use domain::tenant::Identity;
 use wire::exchange::Ask;
 
 use super::forward::Forwarded;
-use super::guard::Peer;
 
 /// The client's side of a request.
 pub(super) struct Client {
     pub(super) forwarded: Forwarded,
     pub(super) lane: Lane,
-    /// Among whom the house shares fairly: the client's address.
-    pub(super) name: Arc<str>,
+    /// Who asks; the house shares fairly among tenants.
+    pub(super) identity: Rc<Identity>,
     /// How long it waits for an answer, if it says so.
     pub(super) patience: Patience,
     /// What holds for it.
@@ -52,10 +53,9 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn of(request: &HttpRequest, config: &Config, ask: &Ask) -> Self {
+    pub(super) fn of(request: &HttpRequest, config: &Config, ask: &Ask, identity: Rc<Identity>) -> Self {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
-        let peer = request.conn_data::<Peer>();
-        let asks = Asks { app: app(request), client: peer.map(|peer| peer.peer.ip()), model: ask.model() };
+        let asks = Asks { app: app(request), client: identity.device.parse().ok(), model: ask.model() };
         let mut wishes = ask.cache.clone();
         for header in request.headers().get_all(CACHE_CONTROL).filter_map(|value| value.to_str().ok()) {
             wishes.read_header(header);
@@ -67,7 +67,7 @@ impl Client {
         Self {
             forwarded: Forwarded::of(request),
             lane: lane.unwrap_or_default(),
-            name: peer.map_or_else(|| "".into(), |peer| peer.name.clone()),
+            identity,
             patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), ask.stream),
             policy: config.policy(&asks),
             wishes,

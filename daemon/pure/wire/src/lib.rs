@@ -12,6 +12,7 @@ pub mod json;
 pub mod malformed;
 mod members;
 pub mod ndjson;
+pub mod neighbours;
 pub mod node;
 pub mod ollama;
 pub mod openai;

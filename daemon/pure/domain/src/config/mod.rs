@@ -13,6 +13,7 @@ use crate::cache;
 use crate::policy::{Asks, Policy};
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
+use crate::tenant::Unknown;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check, is_short_name};
@@ -112,6 +113,8 @@ pub struct Endpoint {
     pub tls: Option<TlsFiles>,
     /// Who may connect.
     pub access: Access,
+    /// What devices may do that nobody knows.
+    pub unknown_devices: Unknown,
     /// Further names under which clients may call us.
     pub host_names: Vec<String>,
     /// Web origins that may call us; `*` stands for any letters.
@@ -145,6 +148,7 @@ impl Default for Endpoint {
             ollama_listen: Vec::new(),
             tls: None,
             access: Access::default(),
+            unknown_devices: Unknown::default(),
             host_names: Vec::new(),
             cors_origins: DEFAULT_ORIGINS.iter().map(|&origin| origin.to_owned()).collect(),
             body_max_bytes: 32 * MIB,
