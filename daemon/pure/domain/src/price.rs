@@ -101,6 +101,18 @@ impl Unknown {
         self.0 == 0
     }
 
+    /// As one number, to be written down.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From such a number; what no kind stands for is passed over.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & 3)
+    }
+
     const fn add(&mut self, kind: Kind) {
         self.0 |= Self::bit(kind);
     }
