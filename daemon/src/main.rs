@@ -18,6 +18,7 @@ mod metrics;
 mod nodes;
 mod probes;
 mod settings;
+mod sqlite;
 mod store;
 mod tasks;
 mod telemetry;

@@ -11,11 +11,10 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::busy::Busy;
-use super::error::{Kind, StoreError};
+use super::Shared;
 use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Found};
-use super::{Open, Shared, file, lock};
+use crate::sqlite::{Busy, Kind, Open, StoreError, lock, open_to_read};
 
 /// Look-ups that wait at most; with more, the next ones are misses.
 const ASKS_MAX: usize = 256;
@@ -100,7 +99,7 @@ impl Reader {
         let connection = match file {
             Some((known, connection)) if *known == open => connection,
             _ => {
-                let connection = file::open_to_read(&open.path).ok()?;
+                let connection = open_to_read(&open.path).ok()?;
                 &mut file.insert((open.clone(), connection)).1
             }
         };

@@ -88,7 +88,7 @@ fn prices(entry: &Value) -> Option<Arc<Prices>> {
     let price = |name: &str| match told.get(name)? {
         Value::String(text) => PicoUsd::from_usd(text),
         Value::Number(number) => PicoUsd::from_usd(&number.to_string()),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     // A part that costs nothing, as it stands in many lists, means that it has no price of its own, not that it is free.
     let part = |name: &str| price(name).filter(|price| *price != PicoUsd::default());

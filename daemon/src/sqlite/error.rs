@@ -31,9 +31,11 @@ pub(crate) enum StoreError {
 
 /// What is to be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The file is of no use: it is put aside, and another one begun.
+pub(crate) enum Kind {
+    /// The file is of no use.
     Damaged,
+    /// It is whole, and not ours or not yet ours.
+    Foreign,
     /// No space left on the disk.
     Full,
     /// The disk, the directory or the file cannot be written.
@@ -45,29 +47,39 @@ pub(super) enum Kind {
 }
 
 impl StoreError {
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => kind(failure.code),
             // A value is of another type than was written.
-            Self::Sqlite(_) | Self::Foreign | Self::Newer(_) | Self::FoundDamaged => Kind::Damaged,
+            Self::Sqlite(_) | Self::FoundDamaged => Kind::Damaged,
+            Self::Foreign | Self::Newer(_) => Kind::Foreign,
             Self::Io(error) => io_kind(error.kind()),
             Self::NotOurs | Self::NoMemory => Kind::Other,
         }
     }
 
     /// What the owner is told.
-    pub(super) fn sentence(&self, path: &Path) -> String {
-        let (path, seen) = (path.display(), "kept answers are in memory only");
+    pub(crate) fn sentence(&self, path: &Path, words: &Words) -> String {
+        let (path, Words { seen, less, .. }) = (path.display(), words);
         match self.kind() {
             Kind::Damaged => format!("{seen}: {path} is damaged ({self}) and could not be put aside; remove it"),
-            Kind::Full => {
-                format!("{seen}: there is no space left for {path}; free some, or lower cache.disk_mib and restart")
-            }
+            Kind::Foreign => format!("{seen}: {path} cannot be used, since {self}; move it elsewhere, or set data.dir"),
+            Kind::Full => format!("{seen}: there is no space left for {path}; free some, or {less}"),
             Kind::ReadOnly => format!("{seen}: {path} cannot be written; give airlane the right to, or set data.dir"),
             Kind::Busy => format!("{seen}: another program holds {path}; close it there"),
             Kind::Other => format!("{seen}: {path} cannot be used: {self}"),
         }
     }
+}
+
+/// A room's words for the troubles of its file.
+pub(crate) struct Words {
+    /// What they mean for the owner.
+    pub(crate) seen: &'static str,
+    /// What would make the file smaller.
+    pub(crate) less: &'static str,
+    /// What lies in the file, where that is in memory.
+    pub(crate) in_memory: &'static str,
 }
 
 fn io_kind(kind: io::ErrorKind) -> Kind {
