@@ -34,6 +34,8 @@ pub(crate) enum StoreError {
 pub(crate) enum Kind {
     /// The file is of no use.
     Damaged,
+    /// Something in it is of another kind than what was written.
+    Odd,
     /// It is whole, and not ours or not yet ours.
     Foreign,
     /// No space left on the disk.
@@ -46,12 +48,20 @@ pub(crate) enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Whether the file is of no use to a room that can make its content again.
+    pub(crate) fn is_useless(self) -> bool {
+        matches!(self, Self::Damaged | Self::Odd | Self::Foreign)
+    }
+}
+
 impl StoreError {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => kind(failure.code),
             // A value is of another type than was written.
-            Self::Sqlite(_) | Self::FoundDamaged => Kind::Damaged,
+            Self::Sqlite(_) => Kind::Odd,
+            Self::FoundDamaged => Kind::Damaged,
             Self::Foreign | Self::Newer(_) => Kind::Foreign,
             Self::Io(error) => io_kind(error.kind()),
             Self::NotOurs | Self::NoMemory => Kind::Other,
@@ -62,7 +72,9 @@ impl StoreError {
     pub(crate) fn sentence(&self, path: &Path, words: &Words) -> String {
         let (path, Words { seen, less, .. }) = (path.display(), words);
         match self.kind() {
-            Kind::Damaged => format!("{seen}: {path} is damaged ({self}) and could not be put aside; remove it"),
+            Kind::Damaged | Kind::Odd => {
+                format!("{seen}: {path} is damaged ({self}) and could not be put aside; remove it")
+            }
             Kind::Foreign => format!("{seen}: {path} cannot be used, since {self}; move it elsewhere, or set data.dir"),
             Kind::Full => format!("{seen}: there is no space left for {path}; free some, or {less}"),
             Kind::ReadOnly => format!("{seen}: {path} cannot be written; give airlane the right to, or set data.dir"),
@@ -95,12 +107,9 @@ fn io_kind(kind: io::ErrorKind) -> Kind {
 fn kind(code: ErrorCode) -> Kind {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all the others are alike")]
     match code {
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Kind::Damaged,
         // An error of SQL itself, where the same SQL ran before, is a table that is gone.
-        ErrorCode::DatabaseCorrupt
-        | ErrorCode::NotADatabase
-        | ErrorCode::Unknown
-        | ErrorCode::TypeMismatch
-        | ErrorCode::ConstraintViolation => Kind::Damaged,
+        ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ConstraintViolation => Kind::Odd,
         ErrorCode::DiskFull => Kind::Full,
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Kind::ReadOnly,
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::Busy,

@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use rusqlite::Connection;
 
 use super::file::beside;
-use super::{Kind, StoreError, file};
+use super::{StoreError, file};
 
 /// Where file systems in memory usually are.
 const IN_MEMORY: [&str; 3] = ["/dev/shm", "/run", "/tmp"];
@@ -59,7 +59,7 @@ impl Home {
         }
         let note = match duplicate(&on_disk, &path) {
             Ok(()) => None,
-            Err(error) if error.kind() == Kind::Damaged => Some(file::set_aside(&on_disk, &error)?),
+            Err(error) if error.kind().is_useless() => Some(file::set_aside(&on_disk, &error)?),
             Err(error) => return Err(error),
         };
         Ok((path, note))

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::edges::Clock;
-use crate::sqlite::{Busy, Home, Kind, Open, Words, lock, open_to_read};
+use crate::sqlite::{Busy, Home, Open, Words, lock, open_to_read};
 use queue::{Change, Control, Job, Queue};
 use reader::Reader;
 use writer::Writer;
@@ -242,7 +242,7 @@ impl Store {
         let found = open_to_read(&open.path)
             .and_then(|connection| Ok(question::find(&connection, scope, partition, max, now_ms)?));
         let found = found.map_err(|error| {
-            if error.kind() == Kind::Damaged {
+            if error.kind().is_useless() {
                 self.queue.push(Job::Control(Control::Damaged(open.generation)));
             }
             error.sentence(&open.path, &WORDS)

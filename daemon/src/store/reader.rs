@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::Shared;
 use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Found};
-use crate::sqlite::{Busy, Kind, Open, StoreError, lock, open_to_read};
+use crate::sqlite::{Busy, Open, StoreError, lock, open_to_read};
 
 /// Look-ups that wait at most; with more, the next ones are misses.
 const ASKS_MAX: usize = 256;
@@ -107,7 +107,7 @@ impl Reader {
             Ok(found) => self.take(key, found),
             Err(error) => {
                 let error = StoreError::from(error);
-                if error.kind() == Kind::Damaged {
+                if error.kind().is_useless() {
                     self.queue.push(Job::Control(Control::Damaged(open.generation)));
                 }
                 *file = None;

@@ -18,8 +18,7 @@ use super::{Pace, Shared, WORDS, list, question, quota};
 use crate::sqlite::{self, Home, Kind, Open, Plan, StoreError, Working};
 
 /// A file that is not ours is of no use either: what is kept can be made again.
-const PLAN: Plan =
-    Plan { migrate, is_secret: true, is_of_no_use: |kind| matches!(kind, Kind::Damaged | Kind::Foreign) };
+const PLAN: Plan = Plan { migrate, is_secret: true, is_of_no_use: Kind::is_useless };
 
 /// What is written together with others.
 enum Write {
@@ -257,7 +256,7 @@ impl Writer {
         };
         self.file = None;
         self.retry = Instant::now() + self.pace.retry;
-        let aside = (error.kind() == Kind::Damaged).then(|| sqlite::set_aside(&path, &error).ok()).flatten();
+        let aside = error.kind().is_useless().then(|| sqlite::set_aside(&path, &error).ok()).flatten();
         self.tell(aside.unwrap_or_else(|| error.sentence(&path, &WORDS)), None);
     }
 
@@ -265,7 +264,7 @@ impl Writer {
     fn failed(&mut self, error: &StoreError) -> bool {
         let path = self.file.take().map_or_else(|| self.home.on_disk(), |working| working.path);
         self.retry = Instant::now() + self.pace.retry;
-        if error.kind() != Kind::Damaged {
+        if !error.kind().is_useless() {
             // What is there can still be read.
             self.tell(error.sentence(&path, &WORDS), None);
             return false;

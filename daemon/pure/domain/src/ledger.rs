@@ -189,6 +189,19 @@ pub struct Entry {
     pub total: Duration,
     /// Bytes of it that left the house.
     pub bytes_out: u64,
+    /// What it was reckoned to cost later; the cost above stays what it was.
+    pub correction: Option<Arc<Correction>>,
+}
+
+/// The last of the later reckonings of an entry's cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correction {
+    /// When it was made, in Unix milliseconds.
+    pub at_ms: u64,
+    /// By which prices.
+    pub prices: Option<Arc<Prices>>,
+    /// What the request cost by them.
+    pub cost: Cost,
 }
 
 impl Entry {
@@ -219,20 +232,26 @@ impl Entry {
             first_token: None,
             total: Duration::ZERO,
             bytes_out: 0,
+            correction: None,
         }
     }
 
     /// Reckons what it cost by these prices, and what it saved against the reference model's. What was kept from before or
     /// went nowhere costs nothing; where there are no prices the cost is unknown.
     pub fn reckon(&mut self, prices: Option<Arc<Prices>>, reference: Option<&Prices>) {
-        let is_free = self.upstream.is_empty() || self.usage.saved.is_some();
         self.cost = match &prices {
-            _ if is_free => Some(Cost::default()),
+            _ if self.is_free() => Some(Cost::default()),
             Some(prices) => Some(cost(prices, &self.usage, self.images)),
             None => None,
         };
         self.saved = reference.and_then(|reference| self.saved_against(reference));
         self.prices = prices;
+    }
+
+    /// Whether nobody was asked to answer it.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.upstream.is_empty() || self.usage.saved.is_some()
     }
 
     fn saved_against(&self, reference: &Prices) -> Option<MicroUsd> {
@@ -245,10 +264,16 @@ impl Entry {
         Some(would.minus(self.known_cost()?))
     }
 
-    /// What it cost, if nothing of it is unknown.
+    /// What it cost by the last reckoning.
+    #[must_use]
+    pub fn current_cost(&self) -> Option<Cost> {
+        self.correction.as_ref().map_or(self.cost, |correction| Some(correction.cost))
+    }
+
+    /// The same, if nothing of it is unknown.
     #[must_use]
     pub fn known_cost(&self) -> Option<MicroUsd> {
-        self.cost.and_then(Cost::complete)
+        self.current_cost().and_then(Cost::complete)
     }
 
     /// About what it takes in memory, in bytes.

@@ -45,16 +45,22 @@ impl Sums {
             cached_read: count(usage.cached_read),
             cache_write: count(usage.cache_write),
             reasoning: count(usage.reasoning),
-            cost: entry.cost.unwrap_or_default().micro_usd,
+            cost: entry.current_cost().unwrap_or_default().micro_usd,
             saved: entry.saved.unwrap_or_default(),
-            unknown: Self::is_unknown(entry.cost).into(),
+            unknown: u64::from(entry.known_cost().is_none()),
         }
     }
 
-    /// Whether a cost counts as unknown.
+    /// The same requests, of which one costs something else now.
     #[must_use]
-    pub fn is_unknown(cost: Option<Cost>) -> bool {
-        cost.and_then(Cost::complete).is_none()
+    pub fn corrected(self, was: Option<Cost>, is: Option<Cost>) -> Self {
+        let amount = |cost: Option<Cost>| cost.unwrap_or_default().micro_usd;
+        let unknown = |cost: Option<Cost>| u64::from(cost.and_then(Cost::complete).is_none());
+        Self {
+            cost: self.cost.minus(amount(was)).plus(amount(is)),
+            unknown: self.unknown.saturating_sub(unknown(was)).saturating_add(unknown(is)),
+            ..self
+        }
     }
 
     /// Both together; each count stops at its largest.
