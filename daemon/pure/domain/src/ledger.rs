@@ -205,6 +205,35 @@ pub struct Correction {
 }
 
 impl Entry {
+    /// More of anything, like tokens, bytes, or micro-dollars of one request, is an error of whoever told it, and would make
+    /// sums overflow: about 10¹².
+    pub const COUNT_MAX: u64 = 1 << 40;
+
+    /// The same without anything that is more than [`Entry::COUNT_MAX`].
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let Usage { input, output, cached_read, cache_write, reasoning, saved } = &mut self.usage;
+        for count in [input, output, cached_read, cache_write, reasoning].into_iter().flatten() {
+            *count = (*count).min(Self::COUNT_MAX);
+        }
+        if let Some(saved) = saved {
+            saved.input = saved.input.min(Self::COUNT_MAX);
+            saved.output = saved.output.min(Self::COUNT_MAX);
+        }
+        self.images = self.images.min(Self::COUNT_MAX);
+        self.bytes_out = self.bytes_out.min(Self::COUNT_MAX);
+        self.cost = self.cost.map(|cost| Cost { micro_usd: Self::bounded_amount(cost.micro_usd), ..cost });
+        self.saved = self.saved.map(Self::bounded_amount);
+        self
+    }
+
+    /// An amount that is not larger either.
+    #[must_use]
+    pub fn bounded_amount(amount: MicroUsd) -> MicroUsd {
+        let most = Self::COUNT_MAX.cast_signed();
+        MicroUsd(amount.0.clamp(-most, most))
+    }
+
     /// An entry of which nothing else is known.
     #[must_use]
     pub fn new(id: EntryId) -> Self {

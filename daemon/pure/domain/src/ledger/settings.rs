@@ -17,6 +17,14 @@ pub struct Settings {
     pub spool_bytes_max: u64,
 }
 
+impl Settings {
+    /// What entries may take in memory at each of the two places where they wait: the queue, and the writer.
+    #[must_use]
+    pub fn spool_max(&self) -> usize {
+        usize::try_from(self.spool_bytes_max / 2).unwrap_or(usize::MAX)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self { store: Store::Disk, days: 90, sums_days: 400, bytes_max: 1 << 30, spool_bytes_max: 16 << 20 }

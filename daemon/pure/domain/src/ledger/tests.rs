@@ -71,6 +71,20 @@ fn what_an_entry_costs_and_saves() {
 }
 
 #[test]
+fn what_is_too_much_is_cut() {
+    let most = Some(u64::MAX);
+    let saved = Some(Saved { input: u64::MAX, output: 7 });
+    let usage = Usage { input: most, output: most, cached_read: most, cache_write: most, reasoning: None, saved };
+    let cost = Some(Cost { micro_usd: MicroUsd(i64::MAX), ..Cost::default() });
+    let cut = Entry { usage, images: 5, bytes_out: u64::MAX, cost, saved: Some(MicroUsd(i64::MIN)), ..entry("box") }
+        .bounded();
+    let most = 1 << 40;
+    assert_eq!((cut.usage.input, cut.usage.cache_write, cut.usage.reasoning), (Some(most), Some(most), None));
+    assert_eq!((cut.usage.saved, cut.images, cut.bytes_out), (Some(Saved { input: most, output: 7 }), 5, most));
+    assert_eq!((cut.known_cost(), cut.saved), (Some(MicroUsd(1 << 40)), Some(MicroUsd(-(1 << 40)))));
+}
+
+#[test]
 fn filters_name_entries() {
     let entry = Entry { tenant: "a".into(), asked: "fast".into(), answered: "qwen".into(), ..entry("box") };
     let some = |text: &str| Some(text.to_owned());
