@@ -34,7 +34,10 @@ use crate::sqlite::{self, Busy, Home, Kind, Open, StoreError, Words, lock, open_
 use reprice::Fix;
 use writer::Writer;
 
-pub(crate) use export::{Export, Format, object};
+#[cfg_attr(test, expect(unused_imports, reason = "the console is to show them"))]
+pub(crate) use export::object;
+pub(crate) use export::{Export, Format};
+#[cfg_attr(test, expect(unused_imports, reason = "the console is to show them"))]
 pub(crate) use reprice::Repriced;
 
 /// The file's name.

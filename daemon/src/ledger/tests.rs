@@ -66,7 +66,6 @@ fn entry(id: EntryId, tenant: &str, output: u64) -> Entry {
 /// A ledger at work.
 struct Running {
     ledger: Arc<Ledger>,
-    clock: Arc<SetClock>,
 }
 
 impl Running {
@@ -75,7 +74,7 @@ impl Running {
         let writes = ledger.clone();
         std::thread::spawn(move || writes.write());
         ledger.flush().await;
-        Self { ledger, clock: clock.clone() }
+        Self { ledger }
     }
 
     /// Appends an entry of now.

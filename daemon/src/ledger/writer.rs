@@ -50,7 +50,9 @@ impl Writer {
             let batch = self.queue.take(self.pace.house.min(self.pace.retry), self.pace.gather);
             let is_last = shared.writing.work(|| {
                 let is_last = self.work(batch);
-                self.look_after_file();
+                if !is_last {
+                    self.look_after_file();
+                }
                 is_last
             });
             if is_last {

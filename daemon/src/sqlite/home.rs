@@ -76,7 +76,7 @@ impl Home {
             return Ok(());
         }
         let dir = self.memory_dir()?;
-        for end in ["", "-wal", "-shm", "-journal"] {
+        for end in ["", "-wal", "-shm", "-journal", ".part", ".damaged"] {
             file::remove(&beside(&dir.join(self.name), end))?;
         }
         match fs::remove_dir(dir) {
