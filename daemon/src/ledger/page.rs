@@ -1,6 +1,7 @@
 //! The newest entries, page by page.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
 use domain::ledger::{Entry, EntryId, Filter, Page};
@@ -34,12 +35,15 @@ pub(super) fn newest(
         while let Some(seen) = rows.next()? {
             looks += 1;
             let number = seen.get(1)?;
-            if !faces.contains_key(&number) {
-                let face = row::face(connection, day, number)?;
-                faces.insert(number, filter.names(&face).then_some(face));
-            }
+            let face = match faces.entry(number) {
+                Slot::Occupied(known) => known.into_mut(),
+                Slot::Vacant(slot) => {
+                    let face = row::face(connection, day, number)?;
+                    slot.insert(filter.names(&face).then_some(face))
+                }
+            };
             let id = EntryId::from_number(seen.get(0)?);
-            if let Some(Some(face)) = faces.get(&number) {
+            if let Some(face) = face {
                 let correction = row::correction(connection, day, id)?;
                 let correction = correction.map(|(_, correction)| Arc::new(correction));
                 found.entries.push(Entry { correction, ..row::read(seen, face)? });
