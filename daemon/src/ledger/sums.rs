@@ -1,7 +1,7 @@
 //! The sums of each day by tenant, model and upstream: brought up to date with every batch, and read for summaries,
 //! statements and budgets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
 use domain::date::Day;
@@ -126,14 +126,21 @@ pub(super) fn spent_since(
 
 /// What the entries of a day before this one cost now.
 fn spent_before(connection: &Connection, day: Day, end: EntryId) -> Result<Vec<(String, MicroUsd)>, rusqlite::Error> {
-    let sql = "SELECT face, sum(coalesce((SELECT cost FROM fix_DAY WHERE entry = id ORDER BY number DESC LIMIT 1), cost)) \
-               FROM day_DAY WHERE id < ?1 GROUP BY face";
-    let mut select = connection.prepare_cached(&of_day(sql, day))?;
-    let mut rows = select.query([end.number()])?;
-    let mut spent = Vec::new();
-    while let Some(row) = rows.next()? {
-        let amount = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
-        spent.push((super::row::face(connection, day, row.get(0)?)?.tenant.to_string(), MicroUsd(amount)));
-    }
-    Ok(spent)
+    let mut spent: HashMap<i64, MicroUsd> = HashMap::new();
+    // Not grouped by SQLite, which would sort millions of rows for it.
+    let mut add = |sql: &str| -> Result<(), rusqlite::Error> {
+        let mut select = connection.prepare_cached(&of_day(sql, day))?;
+        let mut rows = select.query([end.number()])?;
+        while let Some(row) = rows.next()? {
+            let sum = spent.entry(row.get(0)?).or_default();
+            *sum = sum.plus(MicroUsd(row.get(1)?));
+        }
+        Ok(())
+    };
+    add("SELECT face, cost FROM day_DAY WHERE id < ?1 AND cost IS NOT NULL")?;
+    // How much more or less a correction made of it, from the one before or from the first cost.
+    add("SELECT e.face, f.cost - coalesce(before.cost, e.cost, 0) FROM fix_DAY f JOIN day_DAY e ON e.id = f.entry
+        LEFT JOIN fix_DAY before ON before.entry = f.entry AND before.number = f.number - 1 WHERE f.entry < ?1")?;
+    let of = |(face, amount)| Ok((super::row::face(connection, day, face)?.tenant.to_string(), amount));
+    spent.into_iter().map(of).collect()
 }

@@ -212,7 +212,10 @@ async fn costs_are_reckoned_anew_beside_the_old_ones() {
     assert_eq!(reprice(Filter::default(), None).await.changed, 0, "who gives no prices changes nothing");
     let before = reprice(Filter { to_ms: Some(NOON_MS), ..Filter::default() }, Some(prices("input 9 output 9"))).await;
     assert_eq!((before.looked, before.changed), (0, 0));
+    let spent = |since_ms| running.ledger.spent_since(since_ms).unwrap().get("a").copied();
+    assert_eq!((spent(NOON_MS), spent(NOON_MS + 1)), (Some(MicroUsd(2_300 * 600)), None), "so do budgets");
     reprice(Filter::default(), Some(prices("input 1 output 2"))).await;
+    assert_eq!((spent(NOON_MS), spent(NOON_MS + 1)), (Some(MicroUsd(1_200 * 600)), None));
     assert_eq!(line("a").cost, MicroUsd(1_200 * 600), "and back");
     let all = running.newest(&Filter::default());
     assert_eq!(summed_up(&all), (602, MicroUsd(1_200 * 600 + 1_020 + 1_020), 0));
