@@ -11,6 +11,8 @@ const SHIPPED: &str = include_str!("../../data/prices.txt");
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     prices: BTreeMap<(String, String), Prices>,
+    /// Vendors by the host names under which they are called.
+    hosts: BTreeMap<String, String>,
 }
 
 impl Table {
@@ -30,7 +32,10 @@ impl Table {
             let mut parts = line.split('|').map(str::trim);
             let first = parts.next().unwrap_or_default();
             if let Some(name) = first.strip_prefix("vendor ") {
-                (vendor, source, date) = (name, parts.next().ok_or(line)?, parts.next().ok_or(line)?);
+                (source, date) = (parts.next().ok_or(line)?, parts.next().ok_or(line)?);
+                let host_name;
+                (vendor, host_name) = name.split_once(' ').ok_or(line)?;
+                all.hosts.insert(host_name.to_owned(), vendor.to_owned());
                 continue;
             }
             let prices = text::read(parts.next().ok_or(line)?, source, date).ok_or(line)?;
@@ -42,6 +47,15 @@ impl Table {
             }
         }
         Ok(all)
+    }
+
+    /// The vendor who is called at a host name, or at one below it (`eu.api.openai.com`).
+    #[must_use]
+    pub fn vendor(&self, host_name: &str) -> Option<&str> {
+        let host_name = host_name.to_ascii_lowercase();
+        let is_below =
+            |host: &str| host_name.strip_suffix(host).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        self.hosts.iter().find(|(host, _)| is_below(host)).map(|(_, vendor)| vendor.as_str())
     }
 
     /// What a model of a vendor costs: under its whole name, or without what only names a build of it (a date or `latest`).
@@ -136,14 +150,32 @@ mod tests {
     }
 
     #[test]
+    fn vendors_are_known_by_their_hosts() {
+        let table = Table::shipped();
+        for (host_name, want) in [
+            ("api.openai.com", Some("openai")),
+            ("EU.api.openai.com", Some("openai")),
+            ("generativelanguage.googleapis.com", Some("google")),
+            ("notapi.openai.com", None),
+            ("api.openai.com.example", None),
+            ("openrouter.ai", None),
+            ("192.168.1.7", None),
+            ("", None),
+        ] {
+            assert_eq!(table.vendor(host_name), want, "{host_name}");
+        }
+    }
+
+    #[test]
     fn a_table_with_an_error_names_its_line() {
         for (table, line) in [
             ("gpt | input 1 output 2", "gpt | input 1 output 2"),
-            ("vendor a | page | 2025-01-01\nm | input", "m | input"),
-            ("vendor a | page | 2025-01-01\nm | inputs 1", "m | inputs 1"),
-            ("vendor a | page | 2025-01-01\nm m | input 1", "m m | input 1"),
+            ("vendor a a.example | page | 2025-01-01\nm | input", "m | input"),
+            ("vendor a a.example | page | 2025-01-01\nm | inputs 1", "m | inputs 1"),
+            ("vendor a a.example | page | 2025-01-01\nm m | input 1", "m m | input 1"),
             ("vendor a", "vendor a"),
-            ("vendor a | page | 2025-01-01\nm", "m"),
+            ("vendor a | page | 2025-01-01", "vendor a | page | 2025-01-01"),
+            ("vendor a a.example | page | 2025-01-01\nm", "m"),
         ] {
             assert_eq!(Table::read(table).unwrap_err(), line);
         }
