@@ -4,6 +4,7 @@ mod files;
 mod kills;
 mod readings;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,10 @@ use domain::money::MicroUsd;
 use domain::price::Prices;
 use domain::usage::{Saved, Usage};
 use rusqlite::Connection;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
-use super::{Ledger, Pace};
+use super::{Control, Ledger, Pace};
 use crate::edges::SetClock;
 
 /// 2026-11-28, at noon.
@@ -63,9 +66,21 @@ fn entry(id: EntryId, tenant: &str, output: u64) -> Entry {
     entry
 }
 
-/// A ledger at work.
+/// A ledger at work, until the test ends.
 struct Running {
     ledger: Arc<Ledger>,
+    is_closed: Cell<bool>,
+}
+
+/// Its folder goes next: nothing is to be written there any more.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (done, mut closed) = oneshot::channel();
+        self.ledger.control(Control::Close(done));
+        while !self.is_closed.get() && closed.try_recv() == Err(TryRecvError::Empty) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Running {
@@ -74,7 +89,7 @@ impl Running {
         let writes = ledger.clone();
         std::thread::spawn(move || writes.write());
         ledger.flush().await;
-        Self { ledger }
+        Self { ledger, is_closed: Cell::new(false) }
     }
 
     /// Appends an entry of now.
@@ -94,6 +109,7 @@ impl Running {
 
     async fn close(&self) {
         self.ledger.close(Duration::from_secs(20)).await;
+        self.is_closed.set(true);
     }
 
     /// Waits until it is so.

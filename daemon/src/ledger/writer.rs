@@ -102,11 +102,17 @@ impl Writer {
     }
 
     fn write_spool(&mut self) {
+        let mut failures = 0;
         while let (Some(working), false) = (&mut self.file, self.spool.is_empty()) {
             let count = self.spool.len().min(ROWS_MAX);
             let entries = self.spool.iter().take(count).map(|entry| &**entry);
             if let Err(error) = batch::write(&mut working.connection, &mut self.known, entries) {
                 self.failed(&error.into());
+                failures += 1;
+                // Once more into a new file, where the old one was damaged; no more, or a bad disk would be written all the time.
+                if failures > 1 {
+                    return;
+                }
                 continue;
             }
             let bytes: usize = self.spool.drain(..count).map(|entry| entry.size()).sum();

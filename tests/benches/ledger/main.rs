@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use domain::date::Day;
 use domain::ledger::{Entry, EntryId, Filter, Settings};
-use domain::price::Table;
+use domain::price::{Prices, Table};
 use domain::usage::Usage;
 use serde_json::{Map, Value, json};
 
@@ -139,10 +139,27 @@ async fn measure(arguments: &Arguments) -> Result<(), String> {
     let began = Instant::now();
     Export::new(full.clone(), Filter::default(), Format::Csv).take(200).try_for_each(|piece| piece.map(drop))?;
     tell("export as CSV", "entries a second", rows as f64 / began.elapsed().as_secs_f64());
+    let reckoned = reckon_anew(full.clone(), arguments.entries).await?;
+    tell("reckoned anew", "entries a second", reckoned);
     full.close(Duration::from_secs(600)).await;
     let path = airlane_tests::programs::repository().join("target/bench");
     std::fs::create_dir_all(&path).map_err(text)?;
     std::fs::write(path.join("ledger.json"), format!("{:#}\n", Value::Object(report))).map_err(text)
+}
+
+/// Reckons the last hundredth of the day anew; gives entries a second.
+async fn reckon_anew(full: Arc<Ledger>, entries: u64) -> Result<f64, String> {
+    let reckoned = tokio::task::spawn_blocking(move || {
+        let dear = Prices::from_line("input 5 output 50 | bench | ").map(Arc::new);
+        let filter = Filter { from_ms: Some(DAY.begin_ms() + 86_000_000 / 100 * 99), ..Filter::default() };
+        let began = Instant::now();
+        let repriced = full.reprice(&filter, &|_| dear.clone())?;
+        if repriced.changed < entries / 200 {
+            return Err(format!("too few were reckoned anew: {repriced:?}"));
+        }
+        Ok(repriced.looked as f64 / began.elapsed().as_secs_f64())
+    });
+    reckoned.await.map_err(|error| error.to_string())?
 }
 
 fn millis(time: Duration) -> f64 {
