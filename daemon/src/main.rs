@@ -11,6 +11,8 @@ mod exporters;
 mod gateway;
 mod gpu;
 mod keeper;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "it is put in where requests are settled"))]
+mod ledger;
 mod live;
 mod logging;
 mod machine;
@@ -18,6 +20,7 @@ mod metrics;
 mod nodes;
 mod probes;
 mod settings;
+mod sqlite;
 mod store;
 mod tasks;
 mod telemetry;
