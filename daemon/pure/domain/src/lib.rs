@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod health;
 pub mod lane;
 pub mod late;
+pub mod limit;
 pub mod machine;
 pub mod moment;
 pub mod node;
