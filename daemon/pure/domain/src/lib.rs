@@ -5,6 +5,7 @@
 pub mod abandoned;
 pub mod access;
 pub mod cache;
+pub mod calendar;
 pub mod catalogue;
 pub mod config;
 pub mod context;
