@@ -4,6 +4,7 @@
 
 pub mod abandoned;
 pub mod access;
+pub mod allowance;
 pub mod budget;
 pub mod cache;
 pub mod calendar;
