@@ -14,6 +14,8 @@ mod keeper;
 mod live;
 mod logging;
 mod machine;
+#[allow(dead_code, reason = "the gateway does not ask it yet")]
+mod meter;
 mod metrics;
 mod nodes;
 mod probes;

@@ -106,6 +106,14 @@ impl Purse {
         Some(purse)
     }
 
+    /// Takes over what another purse of the same period knows to be spent, where that is more.
+    pub fn learn(&mut self, other: &Self) {
+        if self.period.key == other.period.key {
+            self.spent_micro_usd = self.spent_micro_usd.max(other.spent_micro_usd);
+            self.told_percent = self.told_percent.max(other.told_percent);
+        }
+    }
+
     /// Follows the budget's rules, which may have changed, and the calendar. What is reserved goes along into a new period.
     ///
     /// A change of zone holds from the next period on.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::budget::{Account, Price, Step};
-use crate::limit::{Needed, Reached, Standing};
+use crate::limit::{Needed, Reached, Standing, Window};
 use crate::moment::Moment;
 
 pub use rules::{Allowance, Rules};
@@ -102,6 +102,19 @@ pub struct Notice {
     pub step: Step,
     /// How it stands.
     pub account: Account,
+}
+
+/// What one subject has used, for pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// Who.
+    pub subject: Subject,
+    /// Requests that run.
+    pub running: u32,
+    /// The limits under which something was counted.
+    pub windows: Vec<Window>,
+    /// The budgets under which something was counted.
+    pub accounts: Vec<Account>,
 }
 
 impl Kind {

@@ -23,9 +23,12 @@ pub struct Held {
 }
 
 impl Tally {
-    /// Whether a budget wants a request to stay in the house.
-    pub fn wants_local(&mut self, allowance: &Allowance, price: Price, now: Now) -> bool {
-        allowance.budgets.iter().any(|budget| self.purse(budget, now).wants_local(price.anywhere_micro_usd))
+    /// The budget that wants a request to stay in the house, if one does.
+    pub fn wants_local(&mut self, allowance: &Allowance, price: Price, now: Now) -> Option<Account> {
+        allowance.budgets.iter().find_map(|budget| {
+            let purse = self.purse(budget, now);
+            purse.wants_local(price.anywhere_micro_usd).then(|| purse.account())
+        })
     }
 
     /// Whether a request has room under all limits and budgets, if so much money is held for it. Nothing is counted.
@@ -110,10 +113,11 @@ impl Tally {
         }
     }
 
-    /// Takes over a purse as it was before a restart, unless there is one already.
+    /// Takes over what was spent before a restart, or before there was a budget. What is known already counts once.
     pub fn restore(&mut self, purse: Purse) {
-        if !self.purses.iter().any(|kept| kept.cycle() == purse.cycle()) {
-            self.purses.push(purse);
+        match self.purses.iter_mut().find(|kept| kept.cycle() == purse.cycle()) {
+            Some(kept) => kept.learn(&purse),
+            None => self.purses.push(purse),
         }
     }
 
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn one_request_from_beginning_to_end() {
         let (allowance, demand, mut tally) = (allowance(100, 500), demand(400, 30), Tally::default());
-        assert!(!tally.wants_local(&allowance, demand.price, NOW));
+        assert_eq!(tally.wants_local(&allowance, demand.price, NOW), None);
         assert_eq!(tally.look(&allowance, &demand.needed, 30, NOW), Ok(()));
         let held = tally.take(&allowance, &demand.needed, 30, NOW);
         assert_eq!((spent(&tally), tally.running()), (vec![(0, 30), (0, 30)], 1));
@@ -208,7 +212,7 @@ mod tests {
         assert_eq!((spent(&tally), tally.running()), (vec![(70, 0), (70, 0)], 0));
         assert_eq!(tally.standing(&allowance, NOW).tokens.map(|window| window.remaining), Some(750));
         assert_eq!(tally.passed_percent(), Some(50));
-        assert!(tally.wants_local(&allowance, demand.price, NOW));
+        assert!(tally.wants_local(&allowance, demand.price, NOW).is_some());
         let mut told = Vec::new();
         for _ in 0..2 {
             tally.tell_degraded(&allowance, demand.price, NOW, &mut |step, _| told.push(step));
@@ -247,12 +251,12 @@ mod tests {
     #[test]
     fn what_was_spent_before_a_restart_counts_once() {
         let (allowance, mut tally) = (allowance(100, 500), Tally::default());
-        for spent in [90, 40] {
+        for spent in [40, 90, 60] {
             let [day, _] = &allowance.budgets[..] else { panic!("two budgets") };
             let key = Purse::new(Arc::clone(day), NOW.unix_s).account().period.key;
             tally.restore(Purse::restore(Arc::clone(day), key, spent, NOW.unix_s).unwrap());
         }
         assert_eq!(spent(&tally), [(90, 0)]);
-        assert!(tally.wants_local(&allowance, demand(1, 0).price, NOW));
+        assert!(tally.wants_local(&allowance, demand(1, 0).price, NOW).is_some());
     }
 }

@@ -1,0 +1,106 @@
+//! The counts of all subjects, by name; those that have run dry are forgotten.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::allowance::{Kind, Now, Subject};
+use domain::moment::Moment;
+
+use super::cell::Cell;
+
+/// All counts, in parts with a lock each, so that looking one up seldom waits for another.
+pub(super) struct Shelf {
+    hasher: RandomState,
+    parts: Box<[Mutex<Part>]>,
+    /// How many strangers of a kind one part keeps apart.
+    strangers_max: usize,
+    /// One count of each kind for all strangers beyond.
+    crowds: [Arc<Cell>; 5],
+}
+
+/// By kind.
+type Part = [Drawer; 5];
+
+#[derive(Default)]
+struct Drawer {
+    cells: HashMap<Arc<str>, Arc<Cell>>,
+    /// How many there may be before it is looked which have run dry.
+    sweep_at: usize,
+    swept: Moment,
+}
+
+const PARTS: usize = 64;
+
+/// Fewer than this are not worth a look.
+const SWEEP_AT_MIN: usize = 32;
+
+/// A drawer full of strangers is not looked through for each that comes.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+impl Shelf {
+    pub(super) fn new(strangers_max: usize) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            strangers_max: strangers_max.div_ceil(PARTS),
+            crowds: Kind::ALL.map(|kind| Arc::new(Cell::new(Subject { kind, name: "all others".into() }))),
+        }
+    }
+
+    /// The count of a subject, a new one if there is none. Strangers may have to share one.
+    pub(super) fn cell(&self, kind: Kind, name: &str, is_known: bool, now: Now) -> Arc<Cell> {
+        // The length of `parts` is PARTS.
+        let part = self.hasher.hash_one(name) as usize % PARTS;
+        let mut part = lock(&self.parts[part]);
+        let drawer = &mut part[kind as usize];
+        if let Some(cell) = drawer.cells.get(name) {
+            return Arc::clone(cell);
+        }
+        let is_full = |drawer: &Drawer| !is_known && drawer.cells.len() >= self.strangers_max;
+        let may_sweep = now.moment.since(drawer.swept) >= SWEEP_EVERY;
+        if drawer.cells.len() >= drawer.sweep_at.max(SWEEP_AT_MIN) || (is_full(drawer) && may_sweep) {
+            drawer.sweep(now);
+        }
+        if is_full(drawer) {
+            return Arc::clone(&self.crowds[kind as usize]);
+        }
+        let name: Arc<str> = name.into();
+        let cell = Arc::new(Cell::new(Subject { kind, name: Arc::clone(&name) }));
+        drawer.cells.insert(name, Arc::clone(&cell));
+        cell
+    }
+
+    /// All counts of a kind.
+    pub(super) fn all(&self, kind: Kind) -> Vec<Arc<Cell>> {
+        let mut cells = Vec::new();
+        for part in &self.parts {
+            cells.extend(lock(part)[kind as usize].cells.values().cloned());
+        }
+        cells
+    }
+
+    /// Forgets the counts that have run dry.
+    pub(super) fn sweep(&self, now: Now) {
+        for part in &self.parts {
+            lock(part).iter_mut().for_each(|drawer| drawer.sweep(now));
+        }
+    }
+}
+
+impl Drawer {
+    fn sweep(&mut self, now: Now) {
+        // Whoever has a second handle got it from here, under the lock that is held: nobody can get one meanwhile.
+        self.cells.retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.open().is_idle(now));
+        if self.cells.len() < self.cells.capacity() / 4 {
+            self.cells.shrink_to(self.cells.len() * 2);
+        }
+        self.sweep_at = self.cells.len() * 2;
+        self.swept = now.moment;
+    }
+}
+
+fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
