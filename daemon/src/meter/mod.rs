@@ -17,7 +17,9 @@ mod tests;
 
 use std::sync::{Arc, MutexGuard};
 
-use domain::allowance::{Allowance, Cause, Demand, Exceeded, Kind, Notice, Now, Rules, Subject, Tally, Used, Who};
+use domain::allowance::{
+    Allowance, Cause, Demand, Exceeded, Found, Kind, Notice, Now, Rules, Subject, Tally, Used, Who,
+};
 use domain::budget::{Account, Price, Purse};
 use domain::calendar::PeriodKey;
 use domain::limit::Standing;
@@ -141,9 +143,9 @@ impl Meter {
 
     /// The count of a subject that is limited in anything.
     fn subject<'a>(&self, kind: Kind, name: &str, rules: &'a Rules, now: Now) -> Option<(Arc<Cell>, &'a Allowance)> {
-        let allowance = rules.of(kind, name)?;
+        let Found { allowance, is_named } = rules.of(kind, name)?;
         // Tenants and keys are looked up before they come here, so nobody can invent one.
-        let is_known = matches!(kind, Kind::Tenant | Kind::Key) || rules.names(kind, name);
+        let is_known = is_named || matches!(kind, Kind::Tenant | Kind::Key);
         Some((self.shelf.cell(kind, name, is_known, now), allowance))
     }
 }

@@ -1,12 +1,12 @@
 //! The counts of all subjects, by name; those that have run dry are forgotten.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::allowance::{Kind, Now, Subject};
 use domain::moment::Moment;
+use hashbrown::HashTable;
 
 use super::cell::Cell;
 
@@ -25,7 +25,8 @@ type Part = [Drawer; 5];
 
 #[derive(Default)]
 struct Drawer {
-    cells: HashMap<Arc<str>, Arc<Cell>>,
+    /// By the hash of their names.
+    cells: HashTable<Arc<Cell>>,
     /// How many there may be before it is looked which have run dry.
     sweep_at: usize,
     swept: Moment,
@@ -51,24 +52,23 @@ impl Shelf {
 
     /// The count of a subject, a new one if there is none. Strangers may have to share one.
     pub(super) fn cell(&self, kind: Kind, name: &str, is_known: bool, now: Now) -> Arc<Cell> {
-        // The length of `parts` is PARTS.
-        let part = self.hasher.hash_one(name) as usize % PARTS;
-        let mut part = lock(&self.parts[part]);
+        let hash = self.hash(name);
+        // There are PARTS of them. The table takes the upper and the lowest bits, so these are from between.
+        let mut part = lock(&self.parts[(hash >> 32) as usize % PARTS]);
         let drawer = &mut part[kind as usize];
-        if let Some(cell) = drawer.cells.get(name) {
+        if let Some(cell) = drawer.cells.find(hash, |cell| &*cell.subject.name == name) {
             return Arc::clone(cell);
         }
         let is_full = |drawer: &Drawer| !is_known && drawer.cells.len() >= self.strangers_max;
         let may_sweep = now.moment.since(drawer.swept) >= SWEEP_EVERY;
         if drawer.cells.len() >= drawer.sweep_at.max(SWEEP_AT_MIN) || (is_full(drawer) && may_sweep) {
-            drawer.sweep(now);
+            self.clean(drawer, now);
         }
         if is_full(drawer) {
             return Arc::clone(&self.crowds[kind as usize]);
         }
-        let name: Arc<str> = name.into();
-        let cell = Arc::new(Cell::new(Subject { kind, name: Arc::clone(&name) }));
-        drawer.cells.insert(name, Arc::clone(&cell));
+        let cell = Arc::new(Cell::new(Subject { kind, name: name.into() }));
+        drawer.cells.insert_unique(hash, Arc::clone(&cell), |cell| self.hash(&cell.subject.name));
         cell
     }
 
@@ -76,7 +76,7 @@ impl Shelf {
     pub(super) fn all(&self, kind: Kind) -> Vec<Arc<Cell>> {
         let mut cells = Vec::new();
         for part in &self.parts {
-            cells.extend(lock(part)[kind as usize].cells.values().cloned());
+            cells.extend(lock(part)[kind as usize].cells.iter().cloned());
         }
         cells
     }
@@ -84,20 +84,23 @@ impl Shelf {
     /// Forgets the counts that have run dry.
     pub(super) fn sweep(&self, now: Now) {
         for part in &self.parts {
-            lock(part).iter_mut().for_each(|drawer| drawer.sweep(now));
+            lock(part).iter_mut().for_each(|drawer| self.clean(drawer, now));
         }
     }
-}
 
-impl Drawer {
-    fn sweep(&mut self, now: Now) {
+    fn clean(&self, drawer: &mut Drawer, now: Now) {
+        let Drawer { cells, sweep_at, swept } = drawer;
         // Whoever has a second handle got it from here, under the lock that is held: nobody can get one meanwhile.
-        self.cells.retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.open().is_idle(now));
-        if self.cells.len() < self.cells.capacity() / 4 {
-            self.cells.shrink_to(self.cells.len() * 2);
+        cells.retain(|cell| Arc::strong_count(cell) > 1 || !cell.open().is_idle(now));
+        if cells.len() < cells.capacity() / 4 {
+            cells.shrink_to(cells.len() * 2, |cell| self.hash(&cell.subject.name));
         }
-        self.sweep_at = self.cells.len() * 2;
-        self.swept = now.moment;
+        *sweep_at = cells.len() * 2;
+        *swept = now.moment;
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
     }
 }
 

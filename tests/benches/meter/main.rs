@@ -60,16 +60,16 @@ impl Times {
     }
 }
 
-/// So wide that nothing is refused: one model serves all.
+/// So wide that nothing is refused.
 fn limits() -> Limits {
     let limit = |what, amount, per| Limit { what, amount, per };
     Limits { concurrent: Some(1_000), input_tokens: Some(100_000), ..Limits::default() }
-        .with(limit(What::Requests, 1_000_000_000, Per::Minute))
-        .with(limit(What::Tokens, 10_000_000_000_000, Per::Minute))
-        .with(limit(What::Tokens, 100_000_000_000_000, Per::Day))
+        .with(limit(What::Requests, 60_000, Per::Minute))
+        .with(limit(What::Tokens, 100_000_000, Per::Minute))
+        .with(limit(What::Tokens, 10_000_000_000, Per::Day))
 }
 
-/// Everybody has the same allowance, each under its own name: what nobody named is cheaper to look up.
+/// Tenants and keys are named and have the allowance of one policy; devices are strangers.
 fn house(tenants: usize, keys: usize) -> House {
     let budget = |cycle| {
         let zone = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
@@ -78,9 +78,7 @@ fn house(tenants: usize, keys: usize) -> House {
     };
     let budgets = vec![budget(Cycle::Day), budget(Cycle::Month)];
     let mut rules = Rules::default();
-    let mut name = |kind, name: &str, budgets: &[Arc<Budget>]| {
-        rules.set(Subject { kind, name: name.into() }, Allowance { limits: limits(), budgets: budgets.to_vec() });
-    };
+    let payer = Arc::new(Allowance { limits: limits(), budgets });
     let names: Vec<Names> = (0..keys)
         .map(|key| Names {
             tenant: format!("tenant-{}", key % tenants),
@@ -89,10 +87,12 @@ fn house(tenants: usize, keys: usize) -> House {
         })
         .collect();
     for Names { tenant, key, .. } in &names {
-        name(Kind::Tenant, tenant, &budgets);
-        name(Kind::Key, key, &budgets);
+        rules.set(Subject { kind: Kind::Tenant, name: tenant.as_str().into() }, Arc::clone(&payer));
+        rules.set(Subject { kind: Kind::Key, name: key.as_str().into() }, Arc::clone(&payer));
     }
-    name(Kind::Model, "auto", &[]);
+    let all = Limit { what: What::Requests, amount: 1_000_000_000, per: Per::Minute };
+    let model = Allowance { limits: Limits::default().with(all), budgets: Vec::new() };
+    rules.set(Subject { kind: Kind::Model, name: "auto".into() }, model);
     rules.set_others(Kind::Device, Allowance { limits: limits(), budgets: Vec::new() });
     House { names, rules }
 }

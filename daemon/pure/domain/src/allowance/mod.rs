@@ -10,7 +10,7 @@ use crate::budget::{Account, Price, Step};
 use crate::limit::{Needed, Reached, Standing, Window};
 use crate::moment::Moment;
 
-pub use rules::{Allowance, Rules};
+pub use rules::{Allowance, Found, Rules};
 pub use tally::{Held, Tally};
 
 /// What kind of subject limits and budgets belong to.

@@ -16,6 +16,15 @@ pub struct Allowance {
     pub budgets: Vec<Arc<Budget>>,
 }
 
+/// What one subject may use, and how it came to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// What it may use.
+    pub allowance: &'a Allowance,
+    /// Whether the rules name it.
+    pub is_named: bool,
+}
+
 /// The allowances of all subjects, as one snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -25,9 +34,9 @@ pub struct Rules {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Table {
-    named: HashMap<Arc<str>, Allowance, foldhash::fast::FixedState>,
+    named: HashMap<Arc<str>, Arc<Allowance>, foldhash::fast::FixedState>,
     /// For all that have no name there.
-    others: Allowance,
+    others: Arc<Allowance>,
 }
 
 impl Allowance {
@@ -39,27 +48,23 @@ impl Allowance {
 }
 
 impl Rules {
-    /// What one subject may use, in place of what all others of its kind may.
-    pub fn set(&mut self, subject: Subject, allowance: Allowance) {
-        self.tables[subject.kind as usize].named.insert(subject.name, allowance);
+    /// What one subject may use, in place of what all others of its kind may. Subjects of one policy best share one.
+    pub fn set(&mut self, subject: Subject, allowance: impl Into<Arc<Allowance>>) {
+        self.tables[subject.kind as usize].named.insert(subject.name, allowance.into());
     }
 
     /// What each subject of a kind may use that was not named.
-    pub fn set_others(&mut self, kind: Kind, allowance: Allowance) {
-        self.tables[kind as usize].others = allowance;
+    pub fn set_others(&mut self, kind: Kind, allowance: impl Into<Arc<Allowance>>) {
+        self.tables[kind as usize].others = allowance.into();
     }
 
     /// What a subject may use; `None` where nothing limits it.
     #[must_use]
-    pub fn of(&self, kind: Kind, name: &str) -> Option<&Allowance> {
+    pub fn of(&self, kind: Kind, name: &str) -> Option<Found<'_>> {
         let table = &self.tables[kind as usize];
-        Some(table.named.get(name).unwrap_or(&table.others)).filter(|allowance| !allowance.is_empty())
-    }
-
-    /// Whether a subject was named.
-    #[must_use]
-    pub fn names(&self, kind: Kind, name: &str) -> bool {
-        self.tables[kind as usize].named.contains_key(name)
+        let named = table.named.get(name);
+        let allowance = &**named.unwrap_or(&table.others);
+        (!allowance.is_empty()).then_some(Found { allowance, is_named: named.is_some() })
     }
 }
 
@@ -79,14 +84,14 @@ mod tests {
         rules.set_others(Kind::Device, rpm(10));
         rules.set(Subject { kind: Kind::Device, name: "desk".into() }, rpm(60));
         rules.set(Subject { kind: Kind::Device, name: "nas".into() }, Allowance::default());
-        for (kind, name, want, named) in [
-            (Kind::Device, "desk", Some(rpm(60)), true),
-            (Kind::Device, "phone", Some(rpm(10)), false),
-            (Kind::Device, "nas", None, true),
-            (Kind::Key, "desk", None, false),
+        for (kind, name, want) in [
+            (Kind::Device, "desk", Some((rpm(60), true))),
+            (Kind::Device, "phone", Some((rpm(10), false))),
+            (Kind::Device, "nas", None),
+            (Kind::Key, "desk", None),
         ] {
-            assert_eq!(rules.of(kind, name), want.as_ref(), "{name}");
-            assert_eq!(rules.names(kind, name), named, "{name}");
+            let found = rules.of(kind, name).map(|found| (found.allowance.clone(), found.is_named));
+            assert_eq!(found, want, "{name}");
         }
     }
 }

@@ -158,6 +158,8 @@ impl Tally {
     /// The purse of a budget, which follows its rules and the calendar.
     fn purse(&mut self, budget: &Arc<Budget>, now: Now) -> &mut Purse {
         let index = self.purses.iter().position(|purse| purse.cycle() == budget.cycle).unwrap_or_else(|| {
+            // Most subjects have one or two, and there are many subjects.
+            self.purses.reserve_exact(1);
             self.purses.push(Purse::new(Arc::clone(budget), now.unix_s));
             self.purses.len() - 1
         });
