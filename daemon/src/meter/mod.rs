@@ -136,7 +136,7 @@ impl Meter {
         standings
     }
 
-    /// Forgets those whose counts have run dry. Call it every minute or so; new subjects make room for themselves.
+    /// Forgets those whose counts have run dry. Call it every minute or so; strangers make room for each other anyway.
     pub(crate) fn sweep(&self, now: Now) {
         self.shelf.sweep(now);
     }

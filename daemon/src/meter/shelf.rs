@@ -27,15 +27,11 @@ type Part = [Drawer; 5];
 struct Drawer {
     /// By the hash of their names.
     cells: HashTable<Arc<Cell>>,
-    /// How many there may be before it is looked which have run dry.
-    sweep_at: usize,
+    /// When it was last looked which have run dry.
     swept: Moment,
 }
 
 const PARTS: usize = 64;
-
-/// Fewer than this are not worth a look.
-const SWEEP_AT_MIN: usize = 32;
 
 /// A drawer full of strangers is not looked through for each that comes.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -60,8 +56,7 @@ impl Shelf {
             return Arc::clone(cell);
         }
         let is_full = |drawer: &Drawer| !is_known && drawer.cells.len() >= self.strangers_max;
-        let may_sweep = now.moment.since(drawer.swept) >= SWEEP_EVERY;
-        if drawer.cells.len() >= drawer.sweep_at.max(SWEEP_AT_MIN) || (is_full(drawer) && may_sweep) {
+        if is_full(drawer) && now.moment.since(drawer.swept) >= SWEEP_EVERY {
             self.clean(drawer, now);
         }
         if is_full(drawer) {
@@ -89,13 +84,12 @@ impl Shelf {
     }
 
     fn clean(&self, drawer: &mut Drawer, now: Now) {
-        let Drawer { cells, sweep_at, swept } = drawer;
+        let Drawer { cells, swept } = drawer;
         // Whoever has a second handle got it from here, under the lock that is held: nobody can get one meanwhile.
         cells.retain(|cell| Arc::strong_count(cell) > 1 || !cell.open().is_idle(now));
         if cells.len() < cells.capacity() / 4 {
             cells.shrink_to(cells.len() * 2, |cell| self.hash(&cell.subject.name));
         }
-        *sweep_at = cells.len() * 2;
         *swept = now.moment;
     }
 

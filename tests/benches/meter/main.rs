@@ -28,6 +28,7 @@ use meter::Meter;
 const UNIX_S: i64 = 1_795_849_200;
 
 /// Names of one request's subjects.
+#[derive(Clone)]
 struct Names {
     tenant: String,
     key: String,
@@ -131,7 +132,9 @@ fn measure(meter: &Meter, house: &House, began: Instant, (threads, rounds): (usi
             if number >= house.names.len() * rounds {
                 return (admitted, settled);
             }
-            let who = who(&house.names[number.wrapping_mul(7_919) % house.names.len()]);
+            // A request that was just read has its names at hand.
+            let names = house.names[number.wrapping_mul(7_919) % house.names.len()].clone();
+            let who = who(&names);
             let now = now(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
             let step = Instant::now();
             let permit = meter.admit(black_box(&who), &demand(), &house.rules, now).expect("the limits are wide");
@@ -159,7 +162,7 @@ fn look_ups(house: &House) -> Times {
     let map: HashMap<&str, Mutex<u64>> = all.map(|name| (&**name, Mutex::default())).collect();
     let mut times = Times::default();
     for number in 0..house.names.len() {
-        let Names { tenant, key, device } = &house.names[number * 7_919 % house.names.len()];
+        let Names { tenant, key, device } = &house.names[number * 7_919 % house.names.len()].clone();
         let step = Instant::now();
         for name in [tenant, key, device, tenant] {
             if let Some(count) = map.get(name.as_str()) {
