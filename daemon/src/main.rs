@@ -16,6 +16,8 @@ mod ledger;
 mod live;
 mod logging;
 mod machine;
+#[allow(dead_code, reason = "the gateway does not ask it yet")]
+mod meter;
 mod metrics;
 mod nodes;
 mod probes;

@@ -3,6 +3,7 @@
 mod abandoned;
 mod access;
 mod alike;
+mod calendar;
 mod cancel;
 mod catalogue;
 mod cli;

@@ -4,7 +4,10 @@
 
 pub mod abandoned;
 pub mod access;
+pub mod allowance;
+pub mod budget;
 pub mod cache;
+pub mod calendar;
 pub mod catalogue;
 pub mod config;
 pub mod context;
@@ -16,6 +19,7 @@ pub mod key;
 pub mod lane;
 pub mod late;
 pub mod ledger;
+pub mod limit;
 pub mod machine;
 pub mod moment;
 pub mod money;

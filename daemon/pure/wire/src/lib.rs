@@ -9,6 +9,7 @@ pub mod embedding;
 pub mod exchange;
 pub mod failure;
 pub mod json;
+pub mod limits;
 pub mod malformed;
 mod members;
 pub mod ndjson;
