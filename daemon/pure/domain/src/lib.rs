@@ -5,6 +5,7 @@
 pub mod abandoned;
 pub mod access;
 pub mod cache;
+pub mod calendar;
 pub mod catalogue;
 pub mod config;
 pub mod context;
@@ -14,6 +15,7 @@ pub mod health;
 pub mod key;
 pub mod lane;
 pub mod late;
+pub mod limit;
 pub mod machine;
 pub mod moment;
 pub mod node;
