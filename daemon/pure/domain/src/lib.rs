@@ -4,6 +4,7 @@
 
 pub mod abandoned;
 pub mod access;
+pub mod budget;
 pub mod cache;
 pub mod calendar;
 pub mod catalogue;

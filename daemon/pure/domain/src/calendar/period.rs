@@ -7,7 +7,7 @@ use super::Zone;
 use super::civil::{DAY_S, date, iso_week, monday, month_begins};
 
 /// How often a budget begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cycle {
     /// With each full hour on the clock, and when clocks change.
     Hour,
@@ -16,6 +16,7 @@ pub enum Cycle {
     /// On Monday, at midnight (ISO 8601).
     Week,
     /// On the first, at midnight.
+    #[default]
     Month,
 }
 
