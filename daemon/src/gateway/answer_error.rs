@@ -136,6 +136,10 @@ impl ServeError {
                     (FailureKind::InvalidRequest, word("unsupported_parameter"), word("mock_testing_fallbacks"))
                 }
                 Refusal::Loops { .. } => (FailureKind::InvalidRequest, word("loop_detected"), None),
+                Refusal::Forbidden { .. } => (FailureKind::Permission, word("policy"), word("model")),
+                Refusal::Denied { .. } | Refusal::OutsideHours { .. } => {
+                    (FailureKind::Permission, word("policy"), None)
+                }
                 Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
                     (FailureKind::Permission, None, None)
                 }

@@ -8,9 +8,11 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, USER_AGENT};
 use domain::cache::Directives;
 use domain::config::Config;
 use domain::lane::Lane;
-use domain::policy::{Asks, Policy};
+use domain::policy::{Asks, Effective, Pulse};
+use domain::refusal::Refusal;
 use wire::exchange::Ask;
 
+use super::Gateway;
 use super::forward::Forwarded;
 use super::guard::Peer;
 
@@ -23,7 +25,7 @@ pub(super) struct Client {
     /// How long it waits for an answer, if it says so.
     pub(super) patience: Patience,
     /// What holds for it.
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<Effective>,
     /// What it says about kept answers.
     pub(super) wishes: Directives,
 }
@@ -52,10 +54,26 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn of(request: &HttpRequest, config: &Config, ask: &Ask) -> Self {
+    /// # Errors
+    /// A policy serves no such request, or none at this time.
+    pub(super) fn of(request: &HttpRequest, gateway: &Gateway, config: &Config, ask: &Ask) -> Result<Self, Refusal> {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
         let peer = request.conn_data::<Peer>();
-        let asks = Asks { app: app(request), client: peer.map(|peer| peer.peer.ip()), model: ask.model() };
+        let asks = Asks {
+            tenant: "",
+            key: None,
+            groups: &[],
+            app: app(request),
+            client: peer.map(|peer| peer.peer.ip()),
+            models: &ask.wish.models,
+            traits: ask.traits(),
+            unix_s: i64::try_from(gateway.clock.unix_ms() / 1_000).unwrap_or(i64::MAX),
+            pulse: Pulse::default(),
+        };
+        let policy = config.policy(&asks);
+        if let Some(refusal) = policy.refusal(&asks) {
+            return Err(refusal);
+        }
         let mut wishes = ask.cache.clone();
         for header in request.headers().get_all(CACHE_CONTROL).filter_map(|value| value.to_str().ok()) {
             wishes.read_header(header);
@@ -64,14 +82,14 @@ impl Client {
             wishes.read_own_header(header);
         }
         let lane = if config.route.client_lanes { lane(request) } else { None };
-        Self {
+        Ok(Self {
             forwarded: Forwarded::of(request),
-            lane: lane.unwrap_or_default(),
+            lane: policy.lane_of(lane.unwrap_or_default()),
             name: peer.map_or_else(|| "".into(), |peer| peer.name.clone()),
             patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), ask.stream),
-            policy: config.policy(&asks),
+            policy,
             wishes,
-        }
+        })
     }
 }
 
