@@ -28,6 +28,7 @@ mod nodes;
 mod observability;
 mod outcome;
 mod patience;
+mod policies;
 mod readings;
 mod real_model;
 mod real_traffic;

@@ -138,6 +138,10 @@ impl ServeError {
                 Refusal::Loops { .. } => (FailureKind::InvalidRequest, word("loop_detected"), None),
                 Refusal::BadKey { .. } => (FailureKind::Authentication, word("invalid_api_key"), None),
                 Refusal::UnknownDevice { .. } => (FailureKind::Authentication, word("unknown_device"), None),
+                Refusal::Forbidden { .. } => (FailureKind::Permission, word("policy"), word("model")),
+                Refusal::Denied { .. } | Refusal::OutsideHours { .. } => {
+                    (FailureKind::Permission, word("policy"), None)
+                }
                 Refusal::PublicAddress | Refusal::ForeignHost { .. } | Refusal::ForeignOrigin { .. } => {
                     (FailureKind::Permission, None, None)
                 }

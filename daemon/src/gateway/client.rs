@@ -9,10 +9,12 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, USER_AGENT};
 use domain::cache::Directives;
 use domain::config::Config;
 use domain::lane::Lane;
-use domain::policy::{Asks, Policy};
+use domain::policy::{Asks, Effective, Pulse};
+use domain::refusal::Refusal;
 use domain::tenant::Identity;
 use wire::exchange::Ask;
 
+use super::Gateway;
 use super::forward::Forwarded;
 
 /// The client's side of a request.
@@ -24,7 +26,7 @@ pub(super) struct Client {
     /// How long it waits for an answer, if it says so.
     pub(super) patience: Patience,
     /// What holds for it.
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<Effective>,
     /// What it says about kept answers.
     pub(super) wishes: Directives,
 }
@@ -53,9 +55,31 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn of(request: &HttpRequest, config: &Config, ask: &Ask, identity: Rc<Identity>) -> Self {
+    /// # Errors
+    /// A policy serves no such request, or none at this time.
+    pub(super) fn of(
+        request: &HttpRequest,
+        gateway: &Gateway,
+        config: &Config,
+        ask: &Ask,
+        identity: Rc<Identity>,
+    ) -> Result<Self, Refusal> {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
-        let asks = Asks { app: app(request), client: identity.device.parse().ok(), model: ask.model() };
+        let asks = Asks {
+            tenant: &identity.tenant,
+            key: identity.key.as_deref(),
+            groups: &identity.groups,
+            app: app(request),
+            client: identity.device.parse().ok(),
+            models: &ask.wish.models,
+            traits: ask.traits(),
+            unix_s: i64::try_from(gateway.clock.unix_ms() / 1_000).unwrap_or(i64::MAX),
+            pulse: Pulse::default(),
+        };
+        let policy = config.policy(&asks);
+        if let Some(refusal) = policy.refusal(&asks) {
+            return Err(refusal);
+        }
         let mut wishes = ask.cache.clone();
         for header in request.headers().get_all(CACHE_CONTROL).filter_map(|value| value.to_str().ok()) {
             wishes.read_header(header);
@@ -64,14 +88,14 @@ impl Client {
             wishes.read_own_header(header);
         }
         let lane = if config.route.client_lanes { lane(request) } else { None };
-        Self {
+        Ok(Self {
             forwarded: Forwarded::of(request),
-            lane: lane.unwrap_or_default(),
+            lane: policy.lane_of(lane.unwrap_or_default()),
             identity,
             patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), ask.stream),
-            policy: config.policy(&asks),
+            policy,
             wishes,
-        }
+        })
     }
 }
 

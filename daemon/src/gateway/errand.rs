@@ -8,7 +8,7 @@ use actix_web::body::to_bytes_limited;
 use bytes::Bytes;
 use domain::cache::Directives;
 use domain::lane::Lane;
-use domain::policy::Policy;
+use domain::policy::Effective;
 use domain::route::Provider;
 use domain::surface::Surface;
 use domain::tenant::Identity;
@@ -30,7 +30,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Errand {
     /// Whose request it serves: it counts as theirs.
     pub(super) identity: Rc<Identity>,
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<Effective>,
     pub(super) lane: Lane,
     /// Its name in the log.
     pub(super) request_id: Rc<str>,
@@ -69,6 +69,7 @@ impl Errand {
         let mut ask = Ask::read(surface, body).ok()?;
         let wish = Arc::make_mut(&mut ask.wish);
         wish.provider = self.provider.clone();
+        self.policy.bind(wish);
         if self.stays_in_house {
             let away = snapshot.config.upstreams.iter().filter(|upstream| !upstream.local);
             wish.provider.ignore.extend(away.map(|upstream| upstream.name.clone()));

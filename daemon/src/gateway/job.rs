@@ -10,7 +10,7 @@ use domain::cache::{Directives, Status};
 use domain::catalogue::Target;
 use domain::dispatch::{Attempt, Entry, Outcome};
 use domain::pace::Measured;
-use domain::policy::Policy;
+use domain::policy::Effective;
 use domain::refusal::Refusal;
 use domain::route::{LEGS_MAX, Leg};
 use domain::tenant::Identity;
@@ -53,7 +53,7 @@ pub(super) struct Job {
     /// Who asks.
     pub(super) identity: Rc<Identity>,
     /// What holds for it.
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<Effective>,
     /// What its client says about kept answers.
     pub(super) wishes: Directives,
     /// How it met the kept answers.
@@ -154,6 +154,7 @@ impl Job {
         };
         let wish = Arc::make_mut(&mut ask.wish);
         wish.provider.keep_known(&snapshot.config);
+        client.policy.bind(wish);
         if client.forwarded.hops > 0 {
             // Another Airlane sends it, which has its own way to all but our own servers: nothing goes round.
             let others = snapshot.config.upstreams.iter().filter(|upstream| !upstream.is_shared());

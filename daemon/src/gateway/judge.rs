@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::cache::{Directives, Entry};
 use domain::lane::Lane;
-use domain::policy::Policy;
+use domain::policy::Effective;
 use domain::semantic::{Asked, Vector};
 use domain::surface::Surface;
 use tokio::sync::Semaphore;
@@ -62,7 +62,7 @@ pub(super) fn judge(job: &Job, case: Case) {
     let request_id: Rc<str> = format!("{}.judge", job.request_id).into();
     let errand = Errand {
         identity: job.identity.clone(),
-        policy: policy.clone(),
+        policy: policy.for_errands().into(),
         lane: Lane::Bulk,
         request_id,
         patience: PATIENCE,
@@ -103,7 +103,7 @@ fn conclude(gateway: &Gateway, case: Case, judged: Judged) {
     }
 }
 
-async fn judged(gateway: &Rc<Gateway>, policy: &Policy, errand: &Errand, case: &Case, kept: &Entry) -> Judged {
+async fn judged(gateway: &Rc<Gateway>, policy: &Effective, errand: &Errand, case: &Case, kept: &Entry) -> Judged {
     let Some(settings) = &policy.semantic else { return Judged::Unclear };
     let answers = said(kept.surface, &kept.body).zip(said(case.fresh.surface, &case.fresh.body));
     let Some((kept, fresh)) = answers else { return Judged::Unclear };

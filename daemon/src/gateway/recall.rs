@@ -62,6 +62,11 @@ pub(super) fn digest(job: &Job, said: &[u8]) -> Context {
     for value in job.forwarded.anthropic_values().filter(|value| *value != ANTHROPIC_VERSION) {
         part(value);
     }
+    if !job.entry.wish.bounds.is_open() {
+        // Who may go to other places is asked by other policies: what one may not ask for, no other's answer brings.
+        part(b"bounds");
+        part(&job.entry.wish.bounds.revision());
+    }
     part(b"models");
     job.ask.wish.models.iter().for_each(|name| part(name.as_bytes()));
     digest

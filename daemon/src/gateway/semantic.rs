@@ -153,7 +153,7 @@ async fn ask_meaning(job: &Job, model: &str, signature: &Signature) -> Option<Me
     let place = if was_late { vectors.only_place() } else { vectors.place() }?;
     let errand = Errand {
         identity: job.identity.clone(),
-        policy: job.policy.clone(),
+        policy: job.policy.for_errands().into(),
         lane: job.entry.lane,
         request_id: format!("{}.vector", job.request_id).into(),
         patience: VECTOR_PATIENCE,

@@ -43,11 +43,21 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let snapshot = gateway.live.now();
     let mut settlement = Settlement::new(gateway.metrics.clone(), request_id.clone(), surface, started);
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
-        Ok((ask, identity)) => {
+        Ok((mut ask, identity)) => {
             settlement.stream = ask.stream;
-            let client = Client::of(&request, &snapshot.config, &ask, identity);
-            drop(request);
-            answer_job(Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement)).await
+            match Client::of(&request, &gateway, &snapshot.config, &ask, identity) {
+                Ok(client) => {
+                    drop(request);
+                    if let Some(system) = &client.policy.system {
+                        ask.tell_first(system);
+                    }
+                    answer_job(Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement)).await
+                }
+                Err(refusal) => {
+                    settlement.fail(refusal.kind());
+                    Err(Arc::new(refusal.into()))
+                }
+            }
         }
         Err(error) => {
             settlement.fail(error.kind());

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use domain::calendar::Zone;
 use domain::config::{
-    AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
-    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
+    AliasDraft, BudgetDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft,
+    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft,
+    RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
 
 use super::reader::{Notes, Table};
-use super::{Located, read};
+use super::{Located, read, zone};
 
 /// A file as read.
 pub(crate) struct Read {
@@ -86,14 +88,7 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             }),
             rules: cache_rules(table),
         }),
-        policies: root.each_table("policy", |table| PolicyDraft {
-            name: table.take_text("name"),
-            apps: table.take_texts("apps"),
-            clients: table.take_texts("clients"),
-            models: table.take_texts("models"),
-            cache: section(table, "cache", cache_rules),
-            semantic: given(table, "semantic", semantic),
-        }),
+        policies: root.each_table("policy", policy),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
             name: table.take_text("name"),
@@ -116,6 +111,55 @@ fn given<T>(root: &mut Table<'_, '_>, key: &'static str, read: impl FnOnce(&mut 
     let value = read(&mut table);
     table.finish();
     Some(value)
+}
+
+fn policy(table: &mut Table<'_, '_>) -> PolicyDraft {
+    PolicyDraft {
+        name: table.take_text("name"),
+        tenants: table.take_texts("tenants"),
+        keys: table.take_texts("keys"),
+        groups: table.take_texts("groups"),
+        apps: table.take_texts("apps"),
+        clients: table.take_texts("clients"),
+        models: table.take_texts("models"),
+        allow_models: table.take_texts("allow_models"),
+        allow_upstreams: table.take_texts("allow_upstreams"),
+        privacy: table.take_text("privacy"),
+        lane: table.take_text("lane"),
+        strategy: table.take_text("strategy"),
+        deny: table.take_texts("deny"),
+        system: table.take_text("system"),
+        zone: zone(table).unwrap_or_else(zone::of_machine),
+        hours: given(table, "hours", |table| HoursDraft {
+            days: table.take_texts("days"),
+            from: table.take_text("from"),
+            to: table.take_text("to"),
+        }),
+        cache: section(table, "cache", cache_rules),
+        semantic: given(table, "semantic", semantic),
+        limits: table.each_table("limit", |table| LimitDraft {
+            per: table.take_text("per"),
+            window: table.take_text("window"),
+            requests: table.take("requests"),
+            tokens: table.take("tokens"),
+            concurrent: table.take("concurrent"),
+            input_tokens_max: table.take("input_tokens_max"),
+        }),
+        budgets: table.each_table("budget", |table| BudgetDraft {
+            per: table.take_text("per"),
+            usd: table.take("usd"),
+            period: table.take_text("period"),
+            zone: zone(table),
+            warn: table.take("warn"),
+            at_limit: table.take_text("at_limit"),
+        }),
+    }
+}
+
+/// The zone that `time_zone` names.
+fn zone(table: &mut Table<'_, '_>) -> Option<Zone> {
+    let name = table.take_text("time_zone")?;
+    zone::named(&name).map_err(|problem| table.problem("time_zone", problem)).ok()
 }
 
 fn cache_rules(table: &mut Table<'_, '_>) -> CacheRulesDraft {

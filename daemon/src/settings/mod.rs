@@ -6,6 +6,7 @@ mod file;
 mod read;
 mod reader;
 mod watch;
+mod zone;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -9,13 +9,21 @@ use std::path::Path;
 /// # Errors
 /// It cannot be read, is no UTF-8, or is larger.
 pub(super) fn text(path: &Path, bytes_max: usize) -> Result<String> {
+    String::from_utf8(bytes(path, bytes_max)?).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// A file of at most `bytes_max`.
+///
+/// # Errors
+/// It cannot be read, or is larger.
+pub(super) fn bytes(path: &Path, bytes_max: usize) -> Result<Vec<u8>> {
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > bytes_max {
         return Err(Error::new(ErrorKind::FileTooLarge, format!("it is larger than {bytes_max} bytes")));
     }
-    String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
+    Ok(bytes)
 }
 
 #[cfg(test)]

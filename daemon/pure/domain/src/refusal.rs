@@ -93,6 +93,32 @@ pub enum Refusal {
         /// The largest context among those that offer the model.
         context_tokens: u64,
     },
+    /// A policy lets it go to none of the places that bear the name.
+    #[error("model `{model}` cannot serve this request here: {why}")]
+    Forbidden {
+        /// As the client wrote it.
+        model: String,
+        /// Which policy, and what it does not allow.
+        why: String,
+    },
+    /// A policy does not allow what it asks for.
+    #[error("policy {policy:?} does not allow {what} in requests like this one; leave it out to be served")]
+    Denied {
+        /// The policy's name.
+        policy: String,
+        /// What the request asks for.
+        what: &'static str,
+    },
+    /// A policy serves nobody at this time.
+    #[error("policy {policy:?} serves no requests like this one at this time{}", again_text(.again.as_deref()))]
+    OutsideHours {
+        /// The policy's name.
+        policy: String,
+        /// The next time at which it does, on the policy's clocks.
+        again: Option<String>,
+        /// When to come back; nothing where it never serves them.
+        retry_after: Option<Duration>,
+    },
     /// A failure is asked for that the owner has not allowed.
     #[error(
         "`mock_testing_fallbacks` makes a place fail only where the owner allows it, with mock_fallbacks = true under \
@@ -161,6 +187,9 @@ impl Refusal {
             Self::RetriesSpent { .. } => "retries_spent",
             Self::RateLimited { .. } => "rate_limit",
             Self::TooLong { .. } => "too_long",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Denied { .. } => "denied",
+            Self::OutsideHours { .. } => "outside_hours",
             Self::MockOff => "mock_off",
             Self::Loops { .. } => "loops",
             Self::Stopping { .. } => "stopping",
@@ -183,9 +212,12 @@ impl Refusal {
             | Self::RetriesSpent { retry_after }
             | Self::RateLimited { retry_after, .. }
             | Self::Stopping { retry_after } => Some(*retry_after),
+            Self::OutsideHours { retry_after, .. } => *retry_after,
             Self::UnknownModel { .. }
             | Self::NoModelNamed
             | Self::CannotServe { .. }
+            | Self::Forbidden { .. }
+            | Self::Denied { .. }
             | Self::TooLong { .. }
             | Self::MockOff
             | Self::Loops { .. }
@@ -204,6 +236,11 @@ const fn bad_key(reason: Bad) -> &'static str {
         Bad::Expired => "this API key's time is over; ask the owner for another one (airlane key create NAME)",
         Bad::Revoked => "this API key was revoked; ask the owner for another one (airlane key create NAME)",
     }
+}
+
+fn again_text(again: Option<&str>) -> String {
+    let never = || "; the hours of the policies that hold have no time in common".to_owned();
+    again.map_or_else(never, |again| format!("; it does again on {again}"))
 }
 
 fn near_text(near: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod gpu;
+mod policy;
 mod semantic;
 
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
 //! The configuration as it was written, before anybody looked at what it means.
 
+use crate::calendar::Zone;
 use crate::secret::Secret;
 use crate::upstream::CardName;
 
@@ -179,8 +180,59 @@ pub struct PolicyDraft {
     pub apps: Option<Vec<String>>,
     pub clients: Option<Vec<String>>,
     pub models: Option<Vec<String>>,
+    pub tenants: Option<Vec<String>>,
+    pub keys: Option<Vec<String>>,
+    pub groups: Option<Vec<String>>,
+    pub allow_models: Option<Vec<String>>,
+    pub allow_upstreams: Option<Vec<String>>,
+    pub privacy: Option<String>,
+    pub lane: Option<String>,
+    pub strategy: Option<String>,
+    pub deny: Option<Vec<String>>,
+    pub system: Option<String>,
+    /// `time_zone` or that of the machine, read already.
+    pub zone: Zone,
+    pub hours: Option<HoursDraft>,
     pub cache: CacheRulesDraft,
     pub semantic: Option<SemanticDraft>,
+    /// `[[policy.limit]]`
+    pub limits: Vec<LimitDraft>,
+    /// `[[policy.budget]]`
+    pub budgets: Vec<BudgetDraft>,
+}
+
+/// `[policy.hours]`, see [`crate::policy::Hours`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct HoursDraft {
+    pub days: Option<Vec<String>>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// `[[policy.limit]]`, see [`crate::policy::LimitRule`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct LimitDraft {
+    pub per: Option<String>,
+    pub window: Option<String>,
+    pub requests: Option<u64>,
+    pub tokens: Option<u64>,
+    pub concurrent: Option<u64>,
+    pub input_tokens_max: Option<u64>,
+}
+
+/// `[[policy.budget]]`, see [`crate::policy::BudgetRule`].
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct BudgetDraft {
+    pub per: Option<String>,
+    pub usd: Option<f64>,
+    pub period: Option<String>,
+    /// Its own `time_zone`, read already.
+    pub zone: Option<Zone>,
+    pub warn: Option<Vec<u64>>,
+    pub at_limit: Option<String>,
 }
 
 /// `[[upstream]]`, see [`crate::upstream::Upstream`].

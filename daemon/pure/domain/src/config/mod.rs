@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::cache;
-use crate::policy::{Asks, Policy};
+use crate::policy::{Asks, Effective, Policy};
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
 use crate::tenant::Unknown;
@@ -18,8 +18,9 @@ use crate::upstream::Upstream;
 
 pub use check::{Problem, check, is_short_name};
 pub use draft::{
-    AliasDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft, EndpointDraft, GpuDraft,
-    KnownNodeDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
+    AliasDraft, BudgetDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft,
+    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft,
+    RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.
@@ -45,10 +46,10 @@ pub struct Config {
     pub nodes: NodesSettings,
     /// Where answers are kept.
     pub cache: cache::Settings,
-    /// What holds for whom; the first that holds decides.
+    /// What holds for whom, in the order of their layers, and then as they stand in the file.
     pub policies: Vec<Arc<Policy>>,
     /// What holds where none of them does.
-    pub default_policy: Arc<Policy>,
+    pub default_policy: Arc<Effective>,
     /// The places that answer, in order of preference.
     pub upstreams: Vec<Upstream>,
     /// Names for ordered lists of models.
@@ -62,10 +63,15 @@ impl Config {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
 
-    /// The policy that holds for a request.
+    /// What holds for a request: all policies whose conditions it meets.
     #[must_use]
-    pub fn policy(&self, asks: &Asks<'_>) -> Arc<Policy> {
-        self.policies.iter().find(|policy| policy.holds(asks)).unwrap_or(&self.default_policy).clone()
+    pub fn policy(&self, asks: &Asks<'_>) -> Arc<Effective> {
+        let holding: Vec<Arc<Policy>> =
+            self.policies.iter().filter(|policy| policy.conditions.hold(asks)).cloned().collect();
+        if holding.is_empty() {
+            return self.default_policy.clone();
+        }
+        Arc::new(Effective::of(holding, &self.default_policy.cache))
     }
 
     /// Keys whose change needs a restart: what of `self` differs from `other` in them.

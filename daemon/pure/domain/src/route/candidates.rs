@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::wish::Wish;
 use crate::catalogue::{Catalogue, Target};
-use crate::config::Config;
+use crate::config::{Alias, Config};
+use crate::policy::{Barred, names};
 use crate::strategy::Strategy;
 use crate::surface::{Surface, Task};
 use crate::upstream::UpstreamKind;
@@ -26,7 +27,8 @@ pub(super) fn tiers<'a>(
     config: &'a Config,
     catalogue: &'a Catalogue,
 ) -> impl Iterator<Item = Tier<'a>> {
-    let tiers = wish.models.iter().map(move |name| tier(near, name, config, catalogue));
+    let wanted = wish.strategy;
+    let tiers = wish.models.iter().map(move |name| tier(near, name, wanted, config, catalogue));
     tiers.filter(|tier| !tier.targets.is_empty())
 }
 
@@ -35,7 +37,7 @@ pub(super) fn tiers<'a>(
 pub fn sole_model(near: Surface, wish: &Wish, config: &Config, catalogue: &Catalogue) -> Option<Target> {
     let mut sole: Option<Target> = None;
     for tier in tiers(near, wish, config, catalogue) {
-        for target in tier.targets.iter() {
+        for target in tier.targets.iter().filter(|target| barred(wish, config, catalogue, target).is_none()) {
             match &sole {
                 None => sole = Some(target.clone()),
                 Some(sole) if sole.model == target.model => {}
@@ -46,8 +48,27 @@ pub fn sole_model(near: Surface, wish: &Wish, config: &Config, catalogue: &Catal
     sole
 }
 
-fn tier<'a>(near: Surface, name: &str, config: &'a Config, catalogue: &'a Catalogue) -> Tier<'a> {
-    let found = |targets, strategy| Tier { strategy, targets, weights: &[] };
+/// Which policy keeps the request from this place.
+pub(super) fn barred(wish: &Wish, config: &Config, catalogue: &Catalogue, target: &Target) -> Option<Barred> {
+    if wish.bounds.is_open() {
+        return None;
+    }
+    let upstream = config.upstream(&target.upstream)?;
+    let is_asked = |alias: &&Alias| wish.models.iter().any(|name| names(name).any(|name| name == alias.name));
+    let leads_here = |alias: &&Alias| catalogue.find_with(config, &alias.name).contains(target);
+    let aliases = config.aliases.iter().filter(is_asked).filter(leads_here);
+    wish.bounds.bars(upstream, &target.model, aliases.map(|alias| alias.name.as_str()))
+}
+
+/// The places behind a name. `wanted` is the strategy that goes before those of the config.
+fn tier<'a>(
+    near: Surface,
+    name: &str,
+    wanted: Option<Strategy>,
+    config: &'a Config,
+    catalogue: &'a Catalogue,
+) -> Tier<'a> {
+    let found = |targets, strategy: Strategy| Tier { strategy: wanted.unwrap_or(strategy), targets, weights: &[] };
     if let Some(alias) = config.aliases.iter().find(|alias| alias.name == name) {
         return Tier { weights: &alias.weights, ..found(catalogue.find_with(config, name), alias.strategy) };
     }
@@ -56,12 +77,12 @@ fn tier<'a>(near: Surface, name: &str, config: &'a Config, catalogue: &'a Catalo
         return found(targets, config.route.strategy);
     }
     if let Some((bare, strategy)) = suffix(name) {
-        return Tier { strategy, ..tier(near, bare, config, catalogue) };
+        return Tier { strategy, ..tier(near, bare, wanted, config, catalogue) };
     }
     if name.contains(',') {
         let mut all: Vec<Target> = Vec::new();
         for part in name.split(',').map(str::trim) {
-            for target in tier(near, part, config, catalogue).targets.iter() {
+            for target in tier(near, part, wanted, config, catalogue).targets.iter() {
                 if !all.contains(target) {
                     all.push(target.clone());
                 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use super::candidates::barred;
 use super::spot::{Looker, Spot};
 use super::{Asked, Leg, Route, score};
 use crate::catalogue::{Capabilities, Price, Target};
 use crate::health::State;
 use crate::moment::Moment;
 use crate::places::hold;
+use crate::policy::Barred;
 use crate::refusal::Refusal;
 use crate::surface::Surface;
 
@@ -29,6 +31,8 @@ pub enum Why {
     Surface(&'static str),
     /// The request's own wishes about places.
     Provider(&'static str),
+    /// A policy.
+    Policy(Barred),
     /// The model cannot do it.
     Incapable(&'static str),
     /// The prompt is longer than its context.
@@ -55,6 +59,11 @@ impl Why {
         if let Self::Health { until, cause, .. } = self { Some((*until, cause)) } else { None }
     }
 
+    /// Whether a policy does not allow it.
+    const fn is_barred(&self) -> bool {
+        matches!(self, Self::Policy(_))
+    }
+
     /// The context that is too small.
     const fn context_tokens(&self) -> Option<u64> {
         if let Self::TooLong { context_tokens } = self { Some(*context_tokens) } else { None }
@@ -66,6 +75,7 @@ impl fmt::Display for Why {
         match self {
             Self::Tried => formatter.write_str("it failed this request already"),
             Self::Surface(clause) | Self::Provider(clause) | Self::Incapable(clause) => formatter.write_str(clause),
+            Self::Policy(barred) => barred.fmt(formatter),
             Self::TooLong { context_tokens } => {
                 write!(formatter, "the prompt does not fit its context of {context_tokens} tokens")
             }
@@ -83,6 +93,9 @@ pub(super) fn may(asked: &Asked<'_>, spot: &Spot<'_>) -> Result<Surface, Why> {
     let Spot { target, upstream, info, place, site, .. } = *spot;
     if asked.tried.contains(target) {
         return Err(Why::Tried);
+    }
+    if let Some(barred) = barred(asked.wish, asked.config, asked.catalogue, target) {
+        return Err(Why::Policy(barred));
     }
     if let Some(clause) = asked.wish.provider.forbids(&upstream.name) {
         return Err(Why::Provider(clause));
@@ -157,6 +170,10 @@ pub(super) fn refusal(asked: &Asked<'_>, model: &str, dropped: &[Dropped]) -> Re
         let prompt_tokens = asked.wish.prompt_tokens;
         return Refusal::TooLong { model: model.to_owned(), prompt_tokens, context_tokens };
     }
-    let reasons = dropped.iter().map(|dropped| format!("{}: {}", dropped.target.upstream, dropped.why)).collect();
+    let reasons: Vec<String> =
+        dropped.iter().map(|dropped| format!("{}: {}", dropped.target.upstream, dropped.why)).collect();
+    if dropped.iter().any(|dropped| dropped.why.is_barred()) {
+        return Refusal::Forbidden { model: model.to_owned(), why: reasons.join("; ") };
+    }
     Refusal::CannotServe { model: model.to_owned(), reasons }
 }

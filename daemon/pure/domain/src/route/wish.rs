@@ -1,6 +1,9 @@
 //! What of a request matters for its route.
 
+use std::sync::Arc;
+
 use crate::config::Config;
+use crate::policy::Bounds;
 use crate::strategy::Strategy;
 
 /// What a client asks for, as far as it decides where the request goes.
@@ -20,6 +23,10 @@ pub struct Wish {
     pub stream: bool,
     /// OpenRouter's `provider`.
     pub provider: Provider,
+    /// Where policies let it go.
+    pub bounds: Arc<Bounds>,
+    /// How policies want its place to be chosen, where the client does not say.
+    pub strategy: Option<Strategy>,
     /// The conversation so far, message by message, shortest first; empty where nobody looked.
     pub prefix: Vec<Mark>,
 }

@@ -157,7 +157,7 @@ fn wish(object: &Object) -> Result<Wish, Malformed> {
         tool_loop,
         provider: provider::read(object)?,
         prefix,
-        stream: false,
+        ..Wish::default()
     })
 }
 

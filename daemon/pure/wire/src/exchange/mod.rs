@@ -15,6 +15,7 @@ mod canon;
 mod decoder;
 mod encoder;
 mod errand;
+mod governed;
 mod kept;
 mod known;
 mod look;

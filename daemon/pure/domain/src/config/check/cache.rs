@@ -1,12 +1,9 @@
-//! The cache and the policies.
+//! The cache.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::super::{CacheDraft, CacheRulesDraft, PolicyDraft};
-use super::{Check, NAME_CHARS_MAX, is_short_name};
+use super::super::{CacheDraft, CacheRulesDraft};
+use super::{Check, is_short_name};
 use crate::cache::{Chat, Rules, Scope, Settings, Store, TableFiles};
-use crate::policy::Policy;
+use crate::policy::{CacheRules, Effective};
 
 /// What a database in memory may take unless the config says so: routers have little.
 const IN_MEMORY_BYTES: u64 = 32 << 20;
@@ -38,22 +35,17 @@ impl Check {
         self.number(path, value, range, default >> 20) << 20
     }
 
-    fn cache_rules(&mut self, path: &str, draft: &CacheRulesDraft, default: &Rules) -> Rules {
+    pub(super) fn cache_rules(&mut self, path: &str, draft: &CacheRulesDraft) -> CacheRules {
         let at = |key: &str| format!("{path}.{key}");
-        let ttl = default.ttl.as_secs();
-        let pace = self.number(
-            &at("replay_tokens_per_s"),
-            draft.replay_tokens_per_s,
-            0..=100_000,
-            default.replay_tokens_per_s.into(),
-        );
-        Rules {
-            chat: self.word(&at("chat"), draft.chat.as_deref(), &Chat::NAMES).unwrap_or(default.chat),
-            embeddings: draft.embeddings.unwrap_or(default.embeddings),
-            scope: self.scope(&at("scope"), draft.scope.as_deref()).unwrap_or_else(|| default.scope.clone()),
+        let pace = draft.replay_tokens_per_s;
+        let pace = pace.map(|pace| self.number(&at("replay_tokens_per_s"), Some(pace), 0..=100_000, 0));
+        CacheRules {
+            chat: self.word(&at("chat"), draft.chat.as_deref(), &Chat::NAMES),
+            embeddings: draft.embeddings,
+            scope: self.scope(&at("scope"), draft.scope.as_deref()),
             // A year: what is older was said by a model that nobody uses any more.
-            ttl: Duration::from_secs(self.number(&at("ttl_s"), draft.ttl_s, 1..=31_536_000, ttl)),
-            replay_tokens_per_s: u32::try_from(pace).unwrap_or(0),
+            ttl: draft.ttl_s.map(|ttl| self.seconds(&at("ttl_s"), Some(ttl), 1..=31_536_000, 1)),
+            replay_tokens_per_s: pace.and_then(|pace| u32::try_from(pace).ok()),
         }
     }
 
@@ -73,43 +65,17 @@ impl Check {
     }
 
     /// What holds where no policy does.
-    pub(super) fn default_policy(&mut self, rules: &CacheRulesDraft) -> Policy {
-        Policy { cache: self.cache_rules("cache", rules, &Rules::default()), ..Policy::default() }
-    }
-
-    /// The policies; what they do not say of the cache is as it is for all others.
-    pub(super) fn policies(&mut self, drafts: &[PolicyDraft], defaults: &Rules, has_table: bool) -> Vec<Arc<Policy>> {
-        let mut policies: Vec<Arc<Policy>> = Vec::new();
-        for (position, drafted) in drafts.iter().enumerate() {
-            let path = format!("policy[{position}]");
-            let name = drafted.name.clone().unwrap_or_default();
-            if name.is_empty() || !is_short_name(&name) {
-                let wanted = format!("give it a name of at most {NAME_CHARS_MAX} letters, digits, '-', '_' and '.'");
-                self.problem(format!("{path}.name"), wanted);
-            } else if policies.iter().any(|known| known.name == name) {
-                self.problem(format!("{path}.name"), format!("another policy is called {name:?}; names must differ"));
-            }
-            let names_apps = drafted.apps.as_ref().is_some_and(|apps| !apps.is_empty());
-            let semantic = drafted.semantic.as_ref();
-            let cache = self.cache_rules(&format!("{path}.cache"), &drafted.cache, defaults);
-            let is_shared = cache.scope != Scope::Tenant;
-            policies.push(Arc::new(Policy {
-                name,
-                apps: drafted.apps.clone().unwrap_or_default(),
-                clients: self.list(&format!("{path}.clients"), drafted.clients.as_deref()),
-                models: drafted.models.clone().unwrap_or_default(),
-                cache,
-                semantic: semantic.and_then(|draft| self.semantic(&path, draft, names_apps, has_table, is_shared)),
-            }));
-        }
-        policies
+    pub(super) fn default_policy(&mut self, rules: &CacheRulesDraft) -> Effective {
+        Effective::of_default(self.cache_rules("cache", rules).or(&Rules::default()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Draft, check};
+    use super::super::super::{Draft, PolicyDraft, check};
     use super::*;
+    use crate::policy::Asks;
+    use std::time::Duration;
 
     #[test]
     fn a_policy_has_what_it_does_not_say_from_the_section() {
@@ -135,7 +101,7 @@ mod tests {
         let memory = CacheDraft { store: text("memory"), ..CacheDraft::default() };
         let small = check(&Draft { cache: memory, ..Draft::default() }).unwrap();
         assert_eq!(small.cache.disk_max_bytes, IN_MEMORY_BYTES, "memory is scarcer than disk");
-        let (faq, others) = (&config.policies[0], &config.default_policy);
+        let (faq, others) = (config.policy(&Asks::default()), &config.default_policy);
         assert_eq!((others.cache.chat, &others.cache.scope), (Chat::Off, &Scope::Tenant));
         let rules = &faq.cache;
         assert_eq!((rules.chat, rules.ttl.as_secs(), rules.embeddings), (Chat::All, 60, true));

@@ -110,20 +110,23 @@ mod tests {
         let said = SemanticDraft { embeddings: text("table"), judge: text("qwen"), ..SemanticDraft::default() };
         let config = check(&draft(said.clone(), &["helpdesk"], Some(table.clone()))).unwrap();
         assert_eq!(config.cache.table.unwrap().tokenizer, PathBuf::from("/b"));
-        let found = config.policies[0].semantic.clone().unwrap();
+        let found = config.policies[0].rules.semantic.clone().unwrap();
         let want = Settings { embeddings: Embeddings::Table, judge: "qwen".to_owned(), goal: Goal::default() };
         assert_eq!(found, want);
         let other =
             SemanticDraft { embeddings: text("nomic"), audited: Some(0.5), at_least: Some(0.9), ..said.clone() };
         let config = check(&draft(other, &["helpdesk"], None)).unwrap();
-        let found = config.policies[0].semantic.clone().unwrap();
+        let found = config.policies[0].rules.semantic.clone().unwrap();
         assert_eq!(found.embeddings.name(), "nomic");
         assert_eq!((found.goal.audited, found.goal.at_least), (0.5, 0.9));
         assert!(config.default_policy.semantic.is_none(), "off unless a policy says so");
         let mut shared = draft(said, &["helpdesk"], Some(table));
         shared.policies[0].cache.scope = text("house");
         let config = check(&shared).unwrap();
-        assert!(!config.policies[0].semantic.as_ref().unwrap().goal.judges_open, "a question might speak to the judge");
+        assert!(
+            !config.policies[0].rules.semantic.as_ref().unwrap().goal.judges_open,
+            "a question might speak to the judge"
+        );
     }
 
     #[test]

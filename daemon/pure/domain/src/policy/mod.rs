@@ -1,0 +1,75 @@
+//! Policies: what holds for whom. All that hold for a request apply, from the outermost layer to the innermost; each may
+//! narrow what the others leave, and none may widen it (ADR 0017).
+
+mod bounds;
+mod conditions;
+mod effective;
+mod hours;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use bounds::{Barred, Bounds};
+pub(crate) use conditions::names;
+pub use conditions::{Asks, Conditions, Pulse, Traits};
+pub use effective::{Decided, Effective};
+pub use hours::{DAYS, Hours};
+pub use rules::{AtLimit, BudgetRule, CacheRules, Capabilities, LimitRule, Privacy, Rules, Subject, Window};
+
+/// `[[policy]]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// For its owner, and in explanations and refusals.
+    pub name: String,
+    /// For which requests it holds.
+    pub conditions: Conditions,
+    /// What holds for them.
+    pub rules: Rules,
+}
+
+/// Where a policy stands. Outer layers come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// It holds for everybody.
+    #[default]
+    House,
+    /// It names tenants, keys or networks of clients.
+    Tenant,
+    /// It names programs.
+    App,
+    /// It names groups of users.
+    Group,
+    /// It looks at the request itself.
+    Request,
+}
+
+impl Layer {
+    /// All layers under their names, outermost first.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("house", Self::House),
+        ("tenant", Self::Tenant),
+        ("app", Self::App),
+        ("group", Self::Group),
+        ("request", Self::Request),
+    ];
+
+    /// The name in explanations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::House => "house",
+            Self::Tenant => "tenant",
+            Self::App => "app",
+            Self::Group => "group",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl Policy {
+    /// The layer of its innermost condition.
+    #[must_use]
+    pub const fn layer(&self) -> Layer {
+        self.conditions.layer()
+    }
+}
