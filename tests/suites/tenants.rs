@@ -5,10 +5,11 @@ use std::process::Command;
 
 use airlane_tests::client::{Exchange, Request, Response, send};
 use airlane_tests::daemon::{Daemon, Setup, airlane};
+use airlane_tests::fake::Fake;
 use serde_json::{Value, json};
 
 use crate::access::{in_namespace, inside};
-use crate::common::{chat, eventually, pair_with};
+use crate::common::{chat, eventually, pair_with, wait_model};
 use crate::kept::status;
 
 fn console(daemon: &Daemon) -> String {
@@ -169,6 +170,42 @@ fn a_device_is_known_by_its_network_card() {
     assert_eq!(asks(device), 200);
     says(&daemon, &["tenant", "set", "anna", "--device", "interface:wan"]);
     assert_eq!(asks(device), 401);
+}
+
+/// Whoever is not known costs nothing: models of the house are for all, clouds are not.
+#[test]
+fn unknown_devices_stay_in_the_house() {
+    if !inside() {
+        return in_namespace("tenants::unknown_devices_stay_in_the_house");
+    }
+    let (house, cloud) = (Fake::with_models(&["local-1"]), Fake::with_models(&["cloud-1"]));
+    let setup = Setup::new().endpoint("listen = [\"0.0.0.0:0\"]\nallow_networks = [\"203.0.113.0/24\"]");
+    let setup = setup.fake("box", "openai", &house).upstream("cloud", "openai", &cloud.url(), "local = false\n");
+    let daemon = setup.start();
+    wait_model(&daemon, "cloud-1");
+    wait_model(&daemon, "local-1");
+    let asks = |request: &Request| {
+        let target = SocketAddr::from(([203, 0, 113, 6], daemon.address().port()));
+        let mut exchange = Exchange::connect_from(SocketAddr::from(([203, 0, 113, 5], 0)), target);
+        exchange.send(request);
+        exchange.finish()
+    };
+    assert_eq!(asks(&chat("local-1", false)).status(), 200);
+    let refused = asks(&chat("cloud-1", false));
+    assert_eq!(refused.status(), 403, "{}", refused.text());
+    assert!(message(&refused).contains("this device is not known here"), "{}", refused.text());
+    assert!(cloud.requests().is_empty());
+    // Whoever falls back stays in the house as well.
+    let mut either =
+        json!({"model": "cloud-1", "models": ["cloud-1", "local-1"], "messages": [{"role": "user", "content": "Hi"}]});
+    either["stream"] = json!(false);
+    assert_eq!(asks(&Request::post("/v1/chat/completions", &either)).status(), 200);
+    assert!(cloud.requests().is_empty());
+    let anna = key(&daemon, "anna");
+    assert_eq!(asks(&chat("cloud-1", false).with("authorization", &format!("Bearer {anna}"))).status(), 200);
+    says(&daemon, &["tenant", "set", "kids", "--device", "203.0.113.5"]);
+    assert_eq!(asks(&chat("cloud-1", false)).status(), 200);
+    assert_eq!(daemon.send(&chat("cloud-1", false)).status(), 200, "this machine is its owner's");
 }
 
 #[test]

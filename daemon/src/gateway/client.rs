@@ -11,7 +11,7 @@ use domain::config::Config;
 use domain::lane::Lane;
 use domain::policy::{Asks, Effective, Pulse};
 use domain::refusal::Refusal;
-use domain::tenant::Identity;
+use domain::tenant::{Identity, Unknown};
 use wire::exchange::Ask;
 
 use super::Gateway;
@@ -67,6 +67,7 @@ impl Client {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
         let asks = Asks {
             tenant: &identity.tenant,
+            is_stranger: !identity.is_known && config.endpoint.unknown_devices == Unknown::Local,
             key: identity.key.as_deref(),
             groups: &identity.groups,
             app: app(request),

@@ -66,8 +66,11 @@ impl Config {
     /// What holds for a request: all policies whose conditions it meets.
     #[must_use]
     pub fn policy(&self, asks: &Asks<'_>) -> Arc<Effective> {
-        let holding: Vec<Arc<Policy>> =
-            self.policies.iter().filter(|policy| policy.conditions.hold(asks)).cloned().collect();
+        let strangers = asks.is_stranger.then(|| Arc::new(Policy::of_strangers()));
+        let holding: Vec<Arc<Policy>> = strangers
+            .into_iter()
+            .chain(self.policies.iter().filter(|policy| policy.conditions.hold(asks)).cloned())
+            .collect();
         if holding.is_empty() {
             return self.default_policy.clone();
         }
