@@ -49,7 +49,7 @@ pub(super) fn write<'e>(
         }
     }
     for (whose, more) in sums {
-        sums::change(&whole, &whose, |sum| sum.plus(&more))?;
+        sums::change(&whole, &whose, &|sum| sum.plus(&more))?;
     }
     whole.commit()
 }
@@ -66,7 +66,7 @@ pub(super) fn correct(connection: &mut Connection, fixes: &[Fix], at_ms: u64) ->
         }
         let correction = Correction { at_ms, prices: Some(Arc::clone(&fix.prices)), cost: fix.cost };
         row::correct(&whole, fix.id, number + 1, &correction)?;
-        sums::change(&whole, &fix.whose, |sum| sum.corrected(was, Some(fix.cost)))?;
+        sums::change(&whole, &fix.whose, &|sum| sum.corrected(was, Some(fix.cost)))?;
         changed += 1;
     }
     whole.commit()?;

@@ -44,7 +44,7 @@ pub(super) fn whose(day: Day, entry: &Entry) -> Whose {
 pub(super) fn change(
     connection: &Connection,
     whose: &Whose,
-    change: impl FnOnce(Sums) -> Sums,
+    change: &dyn Fn(Sums) -> Sums,
 ) -> Result<(), rusqlite::Error> {
     let (Day(day), tenant, model, upstream) = whose;
     let known = format!("SELECT {COLUMNS} FROM sum WHERE day = ?1 AND tenant = ?2 AND model = ?3 AND upstream = ?4");
