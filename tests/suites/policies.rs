@@ -18,7 +18,8 @@ struct House {
 
 impl House {
     fn with(policies: &str) -> Self {
-        let (gpu, cloud) = (Fake::with_models(&["small", "big", "vectors-embed"]), Fake::with_models(&["small", "wide"]));
+        let (gpu, cloud) =
+            (Fake::with_models(&["small", "big", "vectors-embed"]), Fake::with_models(&["small", "wide"]));
         let daemon = Setup::new()
             .table(policies)
             .fake("gpu", "openai", &gpu)
@@ -158,9 +159,8 @@ fn layers_narrow_what_others_leave() {
 
 #[test]
 fn the_model_is_told_what_the_policies_say() {
-    let house = House::with(&format!(
-        "{KIDS}system = \"Be short.\"\n[[policy]]\nname = \"house\"\nsystem = \"Be kind.\"\n"
-    ));
+    let house =
+        House::with(&format!("{KIDS}system = \"Be short.\"\n[[policy]]\nname = \"house\"\nsystem = \"Be kind.\"\n"));
     let told = |path: &str, body: &Value| {
         let number = house.gpu.requests().len();
         assert_eq!(house.kids(path, body).status(), 200, "{path}");
@@ -186,7 +186,8 @@ fn outside_of_its_hours_a_policy_says_when_to_come_back() {
     // 1970 began on a Thursday. Two days on is neither today nor, a moment later, tomorrow.
     let names = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
     let later = names[usize::try_from((days + 3) % 7).expect("small")];
-    let house = House::with(&format!("{KIDS}time_zone = \"UTC\"\nhours = {{ days = [\"{later}\"], from = \"08:00\" }}\n"));
+    let house =
+        House::with(&format!("{KIDS}time_zone = \"UTC\"\nhours = {{ days = [\"{later}\"], from = \"08:00\" }}\n"));
     for (path, body) in bodies("big") {
         let response = house.kids(path, &body);
         assert_refused(&response, "kids", path);
