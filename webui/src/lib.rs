@@ -28,9 +28,9 @@ use domain::cache::{Listed, Purge, Purged, Stats};
 use domain::telemetry::Telemetry;
 
 pub use facts::{
-    CacheEntries, Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeName,
-    NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow,
-    UpstreamRow, UpstreamState, WrongAnswer,
+    Asker, CacheEntries, Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow,
+    NodeName, NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, PolicyRow, Question,
+    RefusalRow, RouterRow, SiteRow, UpstreamRow, UpstreamState, WrongAnswer,
 };
 
 /// What runs and what needs the owner.

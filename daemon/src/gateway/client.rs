@@ -6,15 +6,16 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, USER_AGENT};
 use domain::cache::Directives;
-use domain::config::Config;
 use domain::lane::Lane;
-use domain::policy::{Asks, Effective, Pulse};
+use domain::policy::{Asks, Effective};
 use domain::refusal::Refusal;
+use tracing::warn;
 use wire::exchange::Ask;
 
 use super::Gateway;
 use super::forward::Forwarded;
 use super::guard::Peer;
+use crate::live::Snapshot;
 
 /// The client's side of a request.
 pub(super) struct Client {
@@ -56,7 +57,12 @@ impl Patience {
 impl Client {
     /// # Errors
     /// A policy serves no such request, or none at this time.
-    pub(super) fn of(request: &HttpRequest, gateway: &Gateway, config: &Config, ask: &Ask) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        request: &HttpRequest,
+        gateway: &Gateway,
+        snapshot: &Snapshot,
+        ask: &Ask,
+    ) -> Result<Self, Refusal> {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
         let peer = request.conn_data::<Peer>();
         let asks = Asks {
@@ -68,9 +74,18 @@ impl Client {
             models: &ask.wish.models,
             traits: ask.traits(),
             unix_s: i64::try_from(gateway.clock.unix_ms() / 1_000).unwrap_or(i64::MAX),
-            pulse: Pulse::default(),
+            pulse: gateway.live.pulse(snapshot, gateway.metrics.waiting.get()),
         };
-        let policy = config.policy(&asks);
+        let config = &snapshot.config;
+        let policy = config.policy(&asks, |policy, why| {
+            if gateway.metrics.policy_slipped(policy) {
+                warn!(
+                    policy,
+                    why,
+                    "its condition cannot be worked out for some requests, so that it holds for them; correct when"
+                );
+            }
+        });
         if let Some(refusal) = policy.refusal(&asks) {
             return Err(refusal);
         }

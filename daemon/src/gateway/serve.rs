@@ -43,7 +43,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
         Ok(mut ask) => {
             settlement.stream = ask.stream;
-            match Client::of(&request, &gateway, &snapshot.config, &ask) {
+            match Client::of(&request, &gateway, &snapshot, &ask) {
                 Ok(client) => {
                     drop(request);
                     if let Some(system) = &client.policy.system {
