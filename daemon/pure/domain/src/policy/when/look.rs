@@ -64,10 +64,15 @@ impl Look {
         match &expr.expr {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.ident(name),
-            Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) if !self.own.contains(name) => self.member(name, &select.field),
-                _ => self.at(&select.operand, depth),
-            },
+            Expr::Select(select) => {
+                let own = |name: &String| self.own.contains(name);
+                if let Expr::Ident(name) = &select.operand.expr
+                    && !own(name)
+                {
+                    return self.member(name, &select.field);
+                }
+                self.at(&select.operand, depth)
+            }
             Expr::Call(call) => {
                 let is_word = call.func_name.starts_with(|first: char| first.is_ascii_alphabetic());
                 if is_word && !FUNCTIONS.contains(&call.func_name.as_str()) {
