@@ -27,6 +27,7 @@ use crate::nodes::Nodes;
 use crate::probes::Probes;
 use crate::settings::{self, Source};
 use crate::tasks::Tasks;
+use crate::tenants::Tenants;
 use crate::upstreams::{Clients, Refresh, Trust};
 use crate::{exporters, gpu, machine, telemetry};
 use servers::Servers;
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) stopping: Arc<AtomicBool>,
@@ -63,6 +65,7 @@ impl Parts {
             dispatcher: self.dispatcher.clone(),
             cache: self.cache.clone(),
             flights: self.flights.clone(),
+            tenants: self.tenants.clone(),
             judges: self.judges.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
@@ -89,6 +92,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let clients = Clients::new(trust.clone());
     let nodes = Arc::new(Nodes::new(&config, data.path(), live.clone(), dispatcher.clone(), clients));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let tenants = Arc::new(Tenants::open(data.path(), clock.clone())?);
     let parts = Arc::new(Parts {
         dispatcher,
         cache: Cache::open(&config.cache, data.path(), clock.clone()),
@@ -97,6 +101,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         live,
         metrics,
         nodes,
+        tenants,
         trust,
         ready: Arc::new(AtomicBool::new(false)),
         stopping: Arc::new(AtomicBool::new(false)),

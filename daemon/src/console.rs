@@ -3,16 +3,19 @@
 mod explain;
 mod nodes;
 mod places;
+mod tenants;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::cache::{Listed, Purge, Purged, Stats};
+use domain::key::KeyFacts;
 use domain::telemetry::Telemetry;
+use domain::tenant::Tenant;
 use domain::upstream::{Upstream, UpstreamKind};
 use webui::{
-    Console, Decision, FoundNodes, HealthRow, ModelRow, Nodes, Overview, PairWish, Places, Question, UpstreamRow,
-    UpstreamState,
+    Console, Decision, FoundNodes, HealthRow, KeyWish, ModelRow, NewKey, Nodes, Overview, PairWish, Places, Question,
+    Rotation, UpstreamRow, UpstreamState,
 };
 
 use crate::cache::Cache;
@@ -20,6 +23,8 @@ use crate::dispatch::Dispatcher;
 use crate::edges::Clock;
 use crate::live::{self, Live};
 use crate::metrics::Metrics;
+use crate::tenants::Tenants;
+use tenants::carry_out;
 
 /// The house as the console sees it.
 pub(crate) struct House {
@@ -29,6 +34,7 @@ pub(crate) struct House {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<crate::nodes::Nodes>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) started: Instant,
     /// Those of the endpoint as clients write them, the best one first.
     pub(crate) base_urls: Vec<String>,
@@ -137,6 +143,38 @@ impl Console for House {
         Err("no request of this name got the answer to another question of late; an answer that was kept for the same \
              request is thrown away with: airlane cache purge --entry"
             .to_owned())
+    }
+
+    fn tenants(&self) -> Vec<Tenant> {
+        self.tenants.tenants()
+    }
+
+    async fn set_tenant(&self, tenant: Tenant) -> Result<(), String> {
+        carry_out(&self.tenants, move |tenants| tenants.set(&tenant)).await
+    }
+
+    async fn remove_tenant(&self, name: String) -> Result<(), String> {
+        carry_out(&self.tenants, move |tenants| tenants.remove(&name)).await
+    }
+
+    fn keys(&self) -> Vec<KeyFacts> {
+        self.tenants.keys()
+    }
+
+    async fn create_key(&self, wish: KeyWish) -> Result<NewKey, String> {
+        carry_out(&self.tenants, move |tenants| tenants.create(&wish.tenant, &wish.label, wish.lifetime_s))
+            .await
+            .map(|(facts, key)| NewKey { key, facts })
+    }
+
+    async fn rotate_key(&self, wish: Rotation) -> Result<NewKey, String> {
+        carry_out(&self.tenants, move |tenants| tenants.rotate(&wish.id, wish.overlap_s))
+            .await
+            .map(|(facts, key)| NewKey { key, facts })
+    }
+
+    async fn revoke_key(&self, id: String) -> Result<KeyFacts, String> {
+        carry_out(&self.tenants, move |tenants| tenants.revoke(&id)).await
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -45,6 +45,32 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that the test sets.
+#[cfg(test)]
+pub(crate) struct SetClock(AtomicU64);
+
+#[cfg(test)]
+impl SetClock {
+    pub(crate) fn new(unix_ms: u64) -> Self {
+        Self(AtomicU64::new(unix_ms))
+    }
+
+    pub(crate) fn pass(&self, duration: std::time::Duration) {
+        self.0.fetch_add(u64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+impl Clock for SetClock {
+    fn unix_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn unique(&self) -> String {
+        "x".repeat(24)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

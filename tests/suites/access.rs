@@ -12,7 +12,7 @@ use crate::common::{chat, pair, pair_with};
 const INSIDE: &str = "AIRLANE_TEST_NAMESPACE";
 
 /// Runs the test of this name once more, alone, in a namespace that has two public addresses.
-fn in_namespace(test: &str) {
+pub(crate) fn in_namespace(test: &str) {
     let executable = std::env::current_exe().expect("the test does not know where it lies");
     let script = "ip link set lo up && ip addr add 203.0.113.5/32 dev lo && ip addr add 203.0.113.6/32 dev lo \
                   && exec \"$0\" \"$@\"";
@@ -26,7 +26,7 @@ fn in_namespace(test: &str) {
     assert!(status.success(), "inside the namespace: {status}; is making network namespaces allowed here?");
 }
 
-fn inside() -> bool {
+pub(crate) fn inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 

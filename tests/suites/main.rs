@@ -3,6 +3,7 @@
 mod abandoned;
 mod access;
 mod alike;
+mod calendar;
 mod cancel;
 mod catalogue;
 mod cli;
@@ -40,6 +41,7 @@ mod shared;
 mod simulation;
 mod stored;
 mod streams;
+mod tenants;
 mod tls;
 mod traffic;
 mod translation;

@@ -4,6 +4,7 @@ mod decision;
 mod kept;
 mod nodes;
 mod places;
+mod tenants;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use decision::{Asker, Candidate, Chosen, DecidedBy, Decision, DroppedRow, Pa
 pub use kept::{CacheEntries, WrongAnswer};
 pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};
+pub use tenants::{KeyName, KeyWish, Keys, NewKey, Rotation, TenantName, Tenants};
 
 /// The house at one moment. In JSON, `uptime` is whole seconds under the name `uptime_s`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

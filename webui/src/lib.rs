@@ -14,6 +14,7 @@ mod overview;
 mod places;
 mod status;
 mod telemetry;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -25,12 +26,15 @@ use std::sync::Arc;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::cache::{Listed, Purge, Purged, Stats};
+use domain::key::KeyFacts;
 use domain::telemetry::Telemetry;
+use domain::tenant::Tenant;
 
 pub use facts::{
-    Asker, CacheEntries, Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow,
-    NodeName, NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, PolicyRow, Question,
-    RefusalRow, RouterRow, SiteRow, UpstreamRow, UpstreamState, WrongAnswer,
+    Asker, CacheEntries, Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, KeyName,
+    KeyWish, Keys, ModelRow, NewKey, NodeName, NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow,
+    Places, PolicyRow, Question, RefusalRow, Rotation, RouterRow, SiteRow, TenantName, Tenants, UpstreamRow,
+    UpstreamState, WrongAnswer,
 };
 
 /// What runs and what needs the owner.
@@ -59,6 +63,20 @@ const CACHE_ENTRIES: &str = "/api/v1/cache/entries";
 const CACHE_PURGE: &str = "/api/v1/cache/purge";
 /// Says that a kept answer was wrong.
 const CACHE_WRONG: &str = "/api/v1/cache/wrong";
+/// Who pays.
+const TENANTS: &str = "/api/v1/tenants";
+/// Puts a tenant in.
+const TENANTS_SET: &str = "/api/v1/tenants/set";
+/// Removes a tenant.
+const TENANTS_REMOVE: &str = "/api/v1/tenants/remove";
+/// With what clients prove who they are.
+const KEYS: &str = "/api/v1/keys";
+/// Makes a key.
+const KEYS_CREATE: &str = "/api/v1/keys/create";
+/// Makes a key in the place of another.
+const KEYS_ROTATE: &str = "/api/v1/keys/rotate";
+/// Takes a key back.
+const KEYS_REVOKE: &str = "/api/v1/keys/revoke";
 /// The description of all of these.
 const OPENAPI: &str = "/api/v1/openapi.json";
 
@@ -127,6 +145,42 @@ pub trait Console {
     /// No such answer was given of late; a sentence says so.
     fn wrong_answer(&self, request_id: &str) -> Result<(), String>;
 
+    /// All tenants, by name.
+    fn tenants(&self) -> Vec<Tenant>;
+
+    /// Puts a tenant in, or in the place of the one of the same name.
+    ///
+    /// # Errors
+    /// It cannot be one, or the disk fails; a sentence says so.
+    fn set_tenant(&self, tenant: Tenant) -> impl Future<Output = Result<(), String>>;
+
+    /// Removes a tenant and revokes its keys.
+    ///
+    /// # Errors
+    /// There is none of this name, or the disk fails; a sentence says so.
+    fn remove_tenant(&self, name: String) -> impl Future<Output = Result<(), String>>;
+
+    /// All keys, the newest first.
+    fn keys(&self) -> Vec<KeyFacts>;
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// A sentence says why there is none.
+    fn create_key(&self, wish: KeyWish) -> impl Future<Output = Result<NewKey, String>>;
+
+    /// Makes a key in the place of another, which is good for a while more.
+    ///
+    /// # Errors
+    /// A sentence says why there is none.
+    fn rotate_key(&self, wish: Rotation) -> impl Future<Output = Result<NewKey, String>>;
+
+    /// Takes a key back, at once.
+    ///
+    /// # Errors
+    /// There is none of this name, or the disk fails; a sentence says so.
+    fn revoke_key(&self, id: String) -> impl Future<Output = Result<KeyFacts, String>>;
+
     /// Largest body of a [`Question`].
     fn body_bytes_max(&self) -> usize;
 }
@@ -163,6 +217,13 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .service(readable(CACHE_ENTRIES, kept::entries::<C>))
         .service(posted(CACHE_PURGE).route(web::post().to(kept::purge::<C>)))
         .service(posted(CACHE_WRONG).route(web::post().to(kept::wrong::<C>)))
+        .service(readable(TENANTS, |console: web::Data<C>| ready(tenants::json(console.tenants()))))
+        .service(posted(TENANTS_SET).route(web::post().to(tenants::set::<C>)))
+        .service(posted(TENANTS_REMOVE).route(web::post().to(tenants::remove::<C>)))
+        .service(readable(KEYS, |console: web::Data<C>| ready(tenants::keys(console.get_ref()))))
+        .service(posted(KEYS_CREATE).route(web::post().to(tenants::create::<C>)))
+        .service(posted(KEYS_ROTATE).route(web::post().to(tenants::rotate::<C>)))
+        .service(posted(KEYS_REVOKE).route(web::post().to(tenants::revoke::<C>)))
         .service(readable(OPENAPI, || ready(openapi::json())))
         .service(readable(assets::STYLE.path(), || ready(assets::STYLE.answer())))
         .service(readable(assets::ICON.path(), || ready(assets::ICON.answer())))

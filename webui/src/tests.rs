@@ -11,9 +11,14 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{self as service, TestRequest};
 use actix_web::{App, rt, web};
 use domain::cache::{Listed, Purge, Purged, Stats};
+use domain::key::KeyFacts;
 use domain::telemetry::Telemetry;
+use domain::tenant::Tenant;
 
-use crate::{CacheEntries, Console, Decision, FoundNodes, Nodes, Overview, PairWish, Places, Question, assets, pages};
+use crate::{
+    CacheEntries, Console, Decision, FoundNodes, KeyWish, NewKey, Nodes, Overview, PairWish, Places, Question,
+    Rotation, assets, pages,
+};
 
 struct Fake(Overview, Arc<Telemetry>);
 
@@ -75,6 +80,37 @@ impl Console for Fake {
 
     fn wrong_answer(&self, request_id: &str) -> Result<(), String> {
         if request_id == "a" { Ok(()) } else { Err("no such answer was given of late".to_owned()) }
+    }
+
+    fn tenants(&self) -> Vec<Tenant> {
+        vec![Tenant { name: "anna".to_owned(), groups: vec!["kids".to_owned()], devices: vec!["10.0.0.8".to_owned()] }]
+    }
+
+    async fn set_tenant(&self, tenant: Tenant) -> Result<(), String> {
+        std::future::ready(tenant.check().map(drop)).await
+    }
+
+    async fn remove_tenant(&self, name: String) -> Result<(), String> {
+        std::future::ready(if name == "anna" { Ok(()) } else { Err("there is no such tenant".to_owned()) }).await
+    }
+
+    fn keys(&self) -> Vec<KeyFacts> {
+        vec![houses::key()]
+    }
+
+    async fn create_key(&self, wish: KeyWish) -> Result<NewKey, String> {
+        let facts = KeyFacts { tenant: wish.tenant, ..houses::key() };
+        std::future::ready(Ok(NewKey { key: "sk-airlane-abcdefgh-x".to_owned(), facts })).await
+    }
+
+    async fn rotate_key(&self, wish: Rotation) -> Result<NewKey, String> {
+        let new = NewKey { key: "sk-airlane-abcdefgh-x".to_owned(), facts: houses::key() };
+        std::future::ready(if wish.id == "abcdefgh" { Ok(new) } else { Err("there is no such key".to_owned()) }).await
+    }
+
+    async fn revoke_key(&self, id: String) -> Result<KeyFacts, String> {
+        std::future::ready(if id == "abcdefgh" { Ok(houses::key()) } else { Err("there is no such key".to_owned()) })
+            .await
     }
 
     fn body_bytes_max(&self) -> usize {

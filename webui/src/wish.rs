@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{guard, texts};
 
 /// Largest body of a wish.
-const BODY_BYTES_MAX: usize = 4 * 1024;
+const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Longest wait for a body.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 

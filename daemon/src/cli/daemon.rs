@@ -7,6 +7,8 @@ use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use domain::config::{Config, Draft, UpstreamDraft, check};
 use domain::upstream::Upstream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::DaemonArgs;
 use crate::assemble::{DaemonFile, data_dirs};
@@ -72,6 +74,27 @@ impl Daemon {
         self.of_console(path, Some(body)).await
     }
 
+    /// What the console tells, read; `elsewhere` says what to do where it cannot be reached.
+    ///
+    /// # Errors
+    /// It does not answer, or not as an airlane of this version does.
+    pub(super) async fn read<A: DeserializeOwned>(&self, path: &str, elsewhere: &'static str) -> anyhow::Result<A> {
+        answer(self.console(path).await?, elsewhere)
+    }
+
+    /// What comes of a wish to the console; `elsewhere` as for [`Daemon::read`].
+    ///
+    /// # Errors
+    /// It does not answer, or says why nothing came of it.
+    pub(super) async fn wish<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        wish: &Q,
+        elsewhere: &'static str,
+    ) -> anyhow::Result<A> {
+        answer(self.ask_console(path, Bytes::from(serde_json::to_vec(wish)?)).await?, elsewhere)
+    }
+
     async fn of_console(&self, path: &str, body: Option<Bytes>) -> anyhow::Result<Option<Bytes>> {
         let outbound = || Outbound { path, body: body.clone(), ..Outbound::default() };
         let mut reply = match self.clients.call(&self.console, outbound).await {
@@ -102,6 +125,10 @@ impl Daemon {
         let outbound = || Outbound { path, body: body.clone(), stream, ..Outbound::default() };
         self.clients.call(upstream, outbound).await.map_err(|error: CallError| said(upstream, error.fault))
     }
+}
+
+fn answer<A: DeserializeOwned>(body: Option<Bytes>, elsewhere: &'static str) -> anyhow::Result<A> {
+    serde_json::from_slice(&body.context(elsewhere)?).context("what answers there is no airlane of this version")
 }
 
 /// Largest answer that is shown.

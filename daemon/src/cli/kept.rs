@@ -2,12 +2,9 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context;
-use bytes::Bytes;
 use clap::{Args, Subcommand};
 use domain::cache::{Listed, Place, Purge, Purged, Questioned, Stats};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use webui::{CacheEntries, WrongAnswer};
 
 use super::daemon::Daemon;
@@ -89,7 +86,7 @@ pub(super) async fn run(args: &DaemonArgs, cache: CacheArgs) -> anyhow::Result<D
     let daemon = Daemon::find(args)?;
     match cache.action {
         Action::Stats => {
-            let stats: Stats = read(daemon.console("/api/v1/cache").await?)?;
+            let stats: Stats = daemon.read("/api/v1/cache", ELSEWHERE).await?;
             print!("{}", plain(&stats_text(&stats)));
             Ok(Done::Yes)
         }
@@ -97,7 +94,7 @@ pub(super) async fn run(args: &DaemonArgs, cache: CacheArgs) -> anyhow::Result<D
             let Which { tenant, model, older_than, prefix, entry } = which;
             let query = Query { tenant, model, older_than_s: older_than, prefix, entry, limit };
             let path = format!("/api/v1/cache/entries?{}", serde_urlencoded::to_string(query)?);
-            let listed: CacheEntries = read(daemon.console(&path).await?)?;
+            let listed: CacheEntries = daemon.read(&path, ELSEWHERE).await?;
             if listed.entries.is_empty() {
                 println!("no such answer is kept");
                 return Ok(Done::NothingThere);
@@ -108,24 +105,21 @@ pub(super) async fn run(args: &DaemonArgs, cache: CacheArgs) -> anyhow::Result<D
         Action::Purge { which, all } => {
             let purge = which.purge(all);
             purge.check().map_err(anyhow::Error::msg)?;
-            let body = Bytes::from(serde_json::to_vec(&purge)?);
-            let purged: Purged = read(daemon.ask_console("/api/v1/cache/purge", body).await?)?;
+            let purged: Purged = daemon.wish("/api/v1/cache/purge", &purge, ELSEWHERE).await?;
             println!("{} thrown away, {}", answers(purged.entries), size(purged.bytes));
             Ok(Done::Yes)
         }
         Action::Wrong { request } => {
-            let body = Bytes::from(serde_json::to_vec(&WrongAnswer { request_id: request })?);
-            let _: WrongAnswer = read(daemon.ask_console("/api/v1/cache/wrong", body).await?)?;
+            let wrong = WrongAnswer { request_id: request };
+            let _: WrongAnswer = daemon.wish("/api/v1/cache/wrong", &wrong, ELSEWHERE).await?;
             println!("taken apart: the two questions do not share an answer any more");
             Ok(Done::Yes)
         }
     }
 }
 
-fn read<A: DeserializeOwned>(body: Option<Bytes>) -> anyhow::Result<A> {
-    let body = body.context("kept answers are shown on airlane's own machine only; run it there")?;
-    serde_json::from_slice(&body).context("what answers there is no airlane of this version")
-}
+/// Why there is nothing to ask.
+const ELSEWHERE: &str = "kept answers are shown on airlane's own machine only; run it there";
 
 fn stats_text(stats: &Stats) -> String {
     let mut out = String::new();

@@ -9,6 +9,7 @@ mod models;
 mod node;
 mod plain;
 mod status;
+mod tenants;
 mod top;
 
 use std::path::PathBuf;
@@ -97,6 +98,20 @@ enum Command {
         daemon: DaemonArgs,
         #[command(flatten)]
         cache: kept::CacheArgs,
+    },
+    /// Who pays: list tenants, make them, give them devices that need no key
+    Tenant {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        tenant: tenants::TenantArgs,
+    },
+    /// API keys of this airlane: make, list, rotate and revoke them
+    Key {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        key: tenants::KeyArgs,
     },
     /// Show the version
     Version,
@@ -220,6 +235,8 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Top { daemon } => system.block_on(top::run(&daemon)),
         Command::Node { daemon, node } => system.block_on(node::run(&daemon, node)),
         Command::Cache { daemon, cache } => system.block_on(kept::run(&daemon, cache)),
+        Command::Tenant { daemon, tenant } => system.block_on(tenants::tenant(&daemon, tenant)),
+        Command::Key { daemon, key } => system.block_on(tenants::key(&daemon, key)),
         Command::Version => {
             println!("airlane {}", env!("CARGO_PKG_VERSION"));
             Ok(Done::Yes)

@@ -5,11 +5,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
 use clap::{Args, Subcommand};
 use domain::node::{NodeState, Origin};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use webui::{FoundNodes, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 
 use super::daemon::Daemon;
@@ -58,17 +55,17 @@ pub(super) async fn run(args: &DaemonArgs, node: NodeArgs) -> anyhow::Result<Don
                 Some(code) => code,
                 None => ask_code(&node)?,
             };
-            let paired: NodeName = post(&daemon, "/api/v1/nodes/pair", &PairWish { node, code, name }).await?;
+            let paired: NodeName = daemon.wish("/api/v1/nodes/pair", &PairWish { node, code, name }, ELSEWHERE).await?;
             say(&format!("{} is paired; its models are offered in a moment", paired.name));
             Ok(Done::Yes)
         }
         Action::Forget { name } => {
-            let gone: NodeName = post(&daemon, "/api/v1/nodes/forget", &NodeName { name }).await?;
+            let gone: NodeName = daemon.wish("/api/v1/nodes/forget", &NodeName { name }, ELSEWHERE).await?;
             say(&format!("{} is forgotten", gone.name));
             Ok(Done::Yes)
         }
         Action::Code => {
-            let code: PairingCode = post(&daemon, "/api/v1/nodes/code", &()).await?;
+            let code: PairingCode = daemon.wish("/api/v1/nodes/code", &(), ELSEWHERE).await?;
             say(&format!("{}  (good for 15 minutes; on the router: airlane node pair NAME {})", code.code, code.code));
             Ok(Done::Yes)
         }
@@ -77,7 +74,7 @@ pub(super) async fn run(args: &DaemonArgs, node: NodeArgs) -> anyhow::Result<Don
 
 async fn list(daemon: &Daemon) -> anyhow::Result<Done> {
     let nodes = nodes(daemon).await?.context("nodes are shown on the router's own machine only; run it there")?;
-    let found: FoundNodes = post(daemon, "/api/v1/nodes/find", &()).await?;
+    let found: FoundNodes = daemon.wish("/api/v1/nodes/find", &(), ELSEWHERE).await?;
     let text = text(&nodes, &found);
     if text.is_empty() {
         println!("no nodes, and none announces itself; start one with `airlane run --node` on a box with a GPU");
@@ -187,11 +184,8 @@ fn ask_code(node: &str) -> anyhow::Result<String> {
     Ok(code)
 }
 
-async fn post<Q: Serialize, A: DeserializeOwned>(daemon: &Daemon, path: &str, question: &Q) -> anyhow::Result<A> {
-    let body = daemon.ask_console(path, Bytes::from(serde_json::to_vec(question)?)).await?;
-    let body = body.context("nodes are paired on the router's own machine only; run it there")?;
-    serde_json::from_slice(&body).context("what answers there is no airlane of this version")
-}
+/// Why there is nothing to ask.
+const ELSEWHERE: &str = "nodes are paired on the router's own machine only; run it there";
 
 fn say(text: &str) {
     println!("{}", plain(text));

@@ -7,6 +7,7 @@ use domain::dispatch::{Attempt, Entry, House, Look};
 use domain::policy::{Asks, Decided, Effective, Pulse};
 use domain::refusal::Refusal;
 use domain::route::{Dropped, LEGS_MAX, Leg, Score};
+use domain::tenant::Unknown;
 use webui::{Candidate, Chosen, DecidedBy, Decision, DroppedRow, Parts, PolicyRow, Question, RefusalRow};
 use wire::exchange::Ask;
 
@@ -89,6 +90,11 @@ fn governed(snapshot: &Snapshot, question: &Question, ask: &Ask, now: &Now) -> (
     let groups: Vec<String> = asker.groups.split(',').map(str::trim).map(str::to_owned).collect();
     let asks = Asks {
         tenant: &asker.tenant,
+        // A device of which an address is all that is known; who is named is known.
+        is_stranger: asker.tenant.is_empty()
+            && asker.key.is_none()
+            && asker.client.is_some_and(|client| !client.to_canonical().is_loopback())
+            && snapshot.config.endpoint.unknown_devices == Unknown::Local,
         key: asker.key.as_deref(),
         groups: &groups,
         app: &asker.app,

@@ -136,6 +136,8 @@ impl ServeError {
                     (FailureKind::InvalidRequest, word("unsupported_parameter"), word("mock_testing_fallbacks"))
                 }
                 Refusal::Loops { .. } => (FailureKind::InvalidRequest, word("loop_detected"), None),
+                Refusal::BadKey { .. } => (FailureKind::Authentication, word("invalid_api_key"), None),
+                Refusal::UnknownDevice { .. } => (FailureKind::Authentication, word("unknown_device"), None),
                 Refusal::Forbidden { .. } => (FailureKind::Permission, word("policy"), word("model")),
                 Refusal::Denied { .. } | Refusal::OutsideHours { .. } => {
                     (FailureKind::Permission, word("policy"), None)

@@ -10,8 +10,9 @@ use domain::refusal::Refusal;
 use domain::surface::Dialect;
 use wire::json::Object;
 
+use super::admit::admit;
 use super::answer_error::{ServeError, respond};
-use super::{Gateway, forward, guard, read};
+use super::{Gateway, forward, read};
 use crate::live::Snapshot;
 
 /// The Ollama version whose API this is: clients refuse to talk to older ones.
@@ -20,7 +21,7 @@ const OLLAMA_VERSION: &str = "0.12.6";
 /// `GET /v1/models`: Anthropic's clients tell themselves by their version header.
 pub(super) async fn openai_or_anthropic_list(request: HttpRequest) -> HttpResponse {
     let dialect = list_dialect(&request);
-    let snapshot = match enter(&request) {
+    let snapshot = match enter(&request).await {
         Ok((_, snapshot)) => snapshot,
         Err(error) => return respond(&error, dialect, None),
     };
@@ -44,7 +45,7 @@ pub(super) async fn openai_or_anthropic_list(request: HttpRequest) -> HttpRespon
 /// `GET /v1/models/{id}`
 pub(super) async fn openai_or_anthropic_one(request: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let dialect = list_dialect(&request);
-    let found = enter(&request).and_then(|(_, snapshot)| find(&snapshot, &id));
+    let found = enter(&request).await.and_then(|(_, snapshot)| find(&snapshot, &id));
     match found {
         Err(error) => respond(&error, dialect, None),
         Ok(listed) => json(
@@ -69,7 +70,7 @@ pub(super) async fn ollama_version(request: HttpRequest) -> HttpResponse {
 
 /// `GET /api/tags`
 pub(super) async fn ollama_tags(request: HttpRequest) -> HttpResponse {
-    match enter(&request) {
+    match enter(&request).await {
         Ok((_, snapshot)) => json(&request, wire::ollama::models::encode_tags(snapshot.catalogue.listed())),
         Err(error) => respond(&error, Dialect::Ollama, None),
     }
@@ -77,7 +78,7 @@ pub(super) async fn ollama_tags(request: HttpRequest) -> HttpResponse {
 
 /// `GET /api/ps`: what is in memory, as far as upstreams tell.
 pub(super) async fn ollama_ps(request: HttpRequest) -> HttpResponse {
-    match enter(&request) {
+    match enter(&request).await {
         Ok((_, snapshot)) => {
             let listed = snapshot.catalogue.listed().iter();
             let loaded: Vec<Listed> = listed.filter(|listed| listed.info.loaded == Some(true)).cloned().collect();
@@ -99,7 +100,7 @@ pub(super) async fn ollama_show(request: HttpRequest, payload: web::Payload) -> 
 const QUESTION_BYTES_MAX: usize = 64 * 1024;
 
 async fn show(request: &HttpRequest, payload: web::Payload) -> Result<Listed, ServeError> {
-    let (_, snapshot) = enter(request)?;
+    let (_, snapshot) = enter(request).await?;
     let silence_max = snapshot.config.endpoint.client_timeout;
     let body: Bytes = read::body(request, payload, QUESTION_BYTES_MAX, silence_max).await?;
     let object = Object::parse(&body)?;
@@ -110,11 +111,11 @@ async fn show(request: &HttpRequest, payload: web::Payload) -> Result<Listed, Se
     find(&snapshot, &name)
 }
 
-fn enter(request: &HttpRequest) -> Result<(Rc<Gateway>, Arc<Snapshot>), ServeError> {
+async fn enter(request: &HttpRequest) -> Result<(Rc<Gateway>, Arc<Snapshot>), ServeError> {
     let gateway = request.app_data::<Rc<Gateway>>().cloned();
     let Some(gateway) = gateway else { return Err(Refusal::NoModelNamed.into()) };
     let snapshot = gateway.live.now();
-    guard::check(request, &snapshot.config.endpoint)?;
+    admit(request, &gateway, &snapshot.config.endpoint).await?;
     Ok((gateway, snapshot))
 }
 

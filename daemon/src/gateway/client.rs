@@ -1,5 +1,6 @@
 //! Who asks, how urgently, and what of the request goes on: read once, so that the request need not be kept.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +10,20 @@ use domain::cache::Directives;
 use domain::lane::Lane;
 use domain::policy::{Asks, Effective};
 use domain::refusal::Refusal;
+use domain::tenant::{Identity, Unknown};
 use tracing::warn;
 use wire::exchange::Ask;
 
 use super::Gateway;
 use super::forward::Forwarded;
-use super::guard::Peer;
 use crate::live::Snapshot;
 
 /// The client's side of a request.
 pub(super) struct Client {
     pub(super) forwarded: Forwarded,
     pub(super) lane: Lane,
-    /// Among whom the house shares fairly: the client's address.
-    pub(super) name: Arc<str>,
+    /// Who asks; the house shares fairly among tenants.
+    pub(super) identity: Rc<Identity>,
     /// How long it waits for an answer, if it says so.
     pub(super) patience: Patience,
     /// What holds for it.
@@ -62,21 +63,22 @@ impl Client {
         gateway: &Gateway,
         snapshot: &Snapshot,
         ask: &Ask,
+        identity: Rc<Identity>,
     ) -> Result<Self, Refusal> {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
-        let peer = request.conn_data::<Peer>();
+        let config = &snapshot.config;
         let asks = Asks {
-            tenant: "",
-            key: None,
-            groups: &[],
+            tenant: &identity.tenant,
+            is_stranger: !identity.is_known && config.endpoint.unknown_devices == Unknown::Local,
+            key: identity.key.as_deref(),
+            groups: &identity.groups,
             app: app(request),
-            client: peer.map(|peer| peer.peer.ip()),
+            client: identity.device.parse().ok(),
             models: &ask.wish.models,
             traits: ask.traits(),
             unix_s: i64::try_from(gateway.clock.unix_ms() / 1_000).unwrap_or(i64::MAX),
             pulse: gateway.live.pulse(snapshot, gateway.metrics.waiting.get()),
         };
-        let config = &snapshot.config;
         let policy = config.policy(&asks, |policy, why| {
             if gateway.metrics.policy_slipped(policy) {
                 warn!(
@@ -100,7 +102,7 @@ impl Client {
         Ok(Self {
             forwarded: Forwarded::of(request),
             lane: policy.lane_of(lane.unwrap_or_default()),
-            name: peer.map_or_else(|| "".into(), |peer| peer.name.clone()),
+            identity,
             patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), ask.stream),
             policy,
             wishes,

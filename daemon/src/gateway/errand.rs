@@ -11,6 +11,7 @@ use domain::lane::Lane;
 use domain::policy::Effective;
 use domain::route::Provider;
 use domain::surface::Surface;
+use domain::tenant::Identity;
 use wire::exchange::Ask;
 
 use super::Gateway;
@@ -28,7 +29,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Errand {
     /// Whose request it serves: it counts as theirs.
-    pub(super) client: Arc<str>,
+    pub(super) identity: Rc<Identity>,
     pub(super) policy: Arc<Effective>,
     pub(super) lane: Lane,
     /// Its name in the log.
@@ -80,7 +81,7 @@ impl Errand {
         Client {
             forwarded: Forwarded::default(),
             lane: self.lane,
-            name: self.client.clone(),
+            identity: self.identity.clone(),
             patience: Patience { answer: Some(self.patience), silence: None },
             policy: self.policy.clone(),
             wishes: self.wishes.clone(),

@@ -1,11 +1,11 @@
 //! Who may come in: looked at before anything of a request is read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HOST, ORIGIN};
-use domain::access::{is_local_host, is_welcome_origin};
+use actix_web::http::header::{FORWARDED, HOST, HeaderName, ORIGIN};
+use domain::access::{Access, is_local_host, is_welcome_origin};
 use domain::config::Endpoint;
 use domain::refusal::Refusal;
 
@@ -15,7 +15,17 @@ pub(crate) struct Peer {
     pub(crate) peer: SocketAddr,
     local: SocketAddr,
     /// The client's address, as the name among whom the house shares fairly.
-    pub(super) name: Arc<str>,
+    name: Arc<str>,
+}
+
+/// From whom a request comes.
+#[derive(Debug, Clone)]
+pub(super) struct From {
+    pub(super) address: IpAddr,
+    /// The address in letters.
+    pub(super) device: Arc<str>,
+    /// A program of this machine asks, and for nobody else.
+    pub(super) is_here: bool,
 }
 
 impl Peer {
@@ -36,9 +46,11 @@ pub(crate) fn is_let_in(request: &HttpRequest, endpoint: &Endpoint) -> bool {
 ///
 /// # Errors
 /// The address is public, the request was meant for a host name of the Internet, or a web page of someone else sent it.
-pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<(), Refusal> {
+pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<From, Refusal> {
     let Some(peer) = request.conn_data::<Peer>() else { return Err(Refusal::PublicAddress) };
-    if !endpoint.access.permits(peer.peer.ip(), Some(peer.local.ip())) {
+    let from = from(request, peer, &endpoint.access);
+    // A proxy of ours must be let in as well.
+    if [peer.peer.ip(), from.address].iter().any(|address| !endpoint.access.permits(*address, Some(peer.local.ip()))) {
         return Err(Refusal::PublicAddress);
     }
     // HTTP/2 names the host in the URI instead.
@@ -53,6 +65,17 @@ pub(super) fn check(request: &HttpRequest, endpoint: &Endpoint) -> Result<(), Re
     let origin = request.headers().get(ORIGIN).map(|value| value.to_str().unwrap_or("?"));
     match origin.filter(|origin| !is_welcome_origin(origin, host, &endpoint.cors_origins)) {
         Some(origin) => Err(Refusal::ForeignOrigin { origin: origin.chars().take(HOST_CHARS_MAX).collect() }),
-        None => Ok(()),
+        None => Ok(from),
     }
+}
+
+fn from(request: &HttpRequest, peer: &Peer, access: &Access) -> From {
+    static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    let direct = peer.peer.ip().to_canonical();
+    let headers = || request.headers().get_all(&FORWARDED_FOR).filter_map(|value| value.to_str().ok());
+    let address = if access.trusted_proxies.is_empty() { direct } else { access.client_behind(direct, headers()) };
+    let device = if address == direct { peer.name.clone() } else { address.to_string().into() };
+    // A proxy on this machine that nobody named asks for others, whatever it says of them.
+    let is_proxy = || request.headers().contains_key(&FORWARDED_FOR) || request.headers().contains_key(FORWARDED);
+    From { address, device, is_here: direct.is_loopback() && address == direct && !is_proxy() }
 }

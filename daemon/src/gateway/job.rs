@@ -13,6 +13,7 @@ use domain::pace::Measured;
 use domain::policy::Effective;
 use domain::refusal::Refusal;
 use domain::route::{LEGS_MAX, Leg};
+use domain::tenant::Identity;
 use tracing::debug;
 use wire::exchange::Ask;
 use wire::reply::ReplyContext;
@@ -49,6 +50,8 @@ pub(super) struct Job {
     pub(super) heartbeat_every: Duration,
     /// The place that has its second copy.
     pub(super) copied: RefCell<Option<Target>>,
+    /// Who asks.
+    pub(super) identity: Rc<Identity>,
     /// What holds for it.
     pub(super) policy: Arc<Effective>,
     /// What its client says about kept answers.
@@ -125,7 +128,7 @@ pub(super) fn entry(gateway: &Gateway, ask: &Ask, client: &Client) -> Entry {
         near: ask.near,
         wish: ask.wish.clone(),
         lane: client.lane,
-        client: client.name.clone(),
+        client: client.identity.tenant.clone(),
         since,
         tried: Vec::new(),
         is_stream: ask.stream,
@@ -176,6 +179,7 @@ impl Job {
             waits: Arc::default(),
             heartbeat_every,
             copied: RefCell::default(),
+            identity: client.identity,
             policy: client.policy,
             wishes: client.wishes,
             cache: None,

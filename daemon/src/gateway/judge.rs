@@ -61,7 +61,7 @@ pub(super) fn judge(job: &Job, case: Case) {
     let (gateway, policy) = (job.gateway.clone(), job.policy.clone());
     let request_id: Rc<str> = format!("{}.judge", job.request_id).into();
     let errand = Errand {
-        client: job.entry.client.clone(),
+        identity: job.identity.clone(),
         policy: policy.for_errands().into(),
         lane: Lane::Bulk,
         request_id,

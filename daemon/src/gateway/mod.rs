@@ -1,5 +1,6 @@
 //! The LLM endpoint. One request is one line: admit → recall → choose → call → relay → settle (see `serve`).
 
+mod admit;
 mod answer_error;
 mod attempt;
 mod catalogue;
@@ -34,6 +35,7 @@ use crate::dispatch::Dispatcher;
 use crate::edges::Clock;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::tenants::Tenants;
 use crate::upstreams::Clients;
 
 pub(crate) use flight::Flights;
@@ -47,6 +49,7 @@ pub(crate) struct Gateway {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,

@@ -152,7 +152,7 @@ async fn ask_meaning(job: &Job, model: &str, signature: &Signature) -> Option<Me
     let was_late = vectors.is_late(model);
     let place = if was_late { vectors.only_place() } else { vectors.place() }?;
     let errand = Errand {
-        client: job.entry.client.clone(),
+        identity: job.identity.clone(),
         policy: job.policy.for_errands().into(),
         lane: job.entry.lane,
         request_id: format!("{}.vector", job.request_id).into(),

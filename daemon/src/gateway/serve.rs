@@ -11,15 +11,17 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use domain::config::Config;
 use domain::refusal::Refusal;
 use domain::surface::Surface;
+use domain::tenant::Identity;
 use wire::exchange::{Answer, Ask, answer};
 
+use super::admit::admit;
 use super::answer_error::{ServeError, respond};
 use super::client::Client;
 use super::headers::{job_headers, stream_headers, whole_headers};
 use super::job::{Job, Live};
 use super::recall::{Recalled, again, recall};
 use super::settle::Settlement;
-use super::{Gateway, count, forward, guard, preload, read, relay, replay};
+use super::{Gateway, count, forward, preload, read, relay, replay};
 use crate::upstreams::Fault;
 
 /// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
@@ -41,9 +43,9 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let snapshot = gateway.live.now();
     let mut settlement = Settlement::new(gateway.metrics.clone(), request_id.clone(), surface, started);
     let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
-        Ok(mut ask) => {
+        Ok((mut ask, identity)) => {
             settlement.stream = ask.stream;
-            match Client::of(&request, &gateway, &snapshot, &ask) {
+            match Client::of(&request, &gateway, &snapshot, &ask, identity) {
                 Ok(client) => {
                     drop(request);
                     if let Some(system) = &client.policy.system {
@@ -94,12 +96,12 @@ async fn read_ask(
     surface: Surface,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<Ask, ServeError> {
+) -> Result<(Ask, Rc<Identity>), ServeError> {
     if gateway.stopping.load(Ordering::Relaxed) {
         return Err(Refusal::Stopping { retry_after: RETRY_AFTER_STOP }.into());
     }
     let endpoint = &config.endpoint;
-    guard::check(request, endpoint)?;
+    let identity = admit(request, gateway, endpoint).await?;
     let hops = forward::hops(request.headers());
     if hops > HOPS_MAX {
         return Err(Refusal::Loops { hops }.into());
@@ -109,7 +111,7 @@ async fn read_ask(
     if ask.mock_fallbacks && !config.route.mock_fallbacks {
         return Err(Refusal::MockOff.into());
     }
-    Ok(ask)
+    Ok((ask, identity))
 }
 
 /// Serves an answer in one piece.

@@ -191,6 +191,8 @@ fn endpoint(table: &mut Table<'_, '_>) -> EndpointDraft {
         tls_key: table.take_text("tls_key"),
         allow_public: table.take("allow_public"),
         allow_networks: table.take_texts("allow_networks"),
+        trusted_proxies: table.take_texts("trusted_proxies"),
+        unknown_devices: table.take("unknown_devices"),
         host_names: table.take_texts("host_names"),
         cors_origins: table.take_texts("cors_origins"),
         body_max_mib: table.take("body_max_mib"),

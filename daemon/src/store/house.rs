@@ -4,15 +4,10 @@ use std::time::{Duration, Instant};
 
 use domain::cache::Share;
 use rusqlite::Connection;
-use tracing::warn;
 
-use super::error::StoreError;
-use super::home::Home;
-use super::writer::Working;
-use super::{Shared, quota};
+use super::{Shared, WORDS, quota};
+use crate::sqlite::{Copies, Home, StoreError, Working, give_back};
 
-/// Pages that are given back to the disk at once.
-const PAGES_STEP: u32 = 1_000;
 /// The tenants that are told one by one.
 const TENANTS_MAX: u32 = 100;
 
@@ -21,19 +16,18 @@ pub(super) struct House {
     next: Instant,
     /// Something was written since the sums were told.
     is_untold: bool,
-    /// Something was written since the last copy.
-    is_uncopied: bool,
-    copied: Instant,
+    copies: Copies,
 }
 
 impl House {
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, next: Instant::now(), is_untold: true, is_uncopied: false, copied: Instant::now() }
+        Self { every, next: Instant::now(), is_untold: true, copies: Copies::new() }
     }
 
     /// Something was written.
     pub(super) fn changed(&mut self) {
-        (self.is_untold, self.is_uncopied) = (true, true);
+        self.is_untold = true;
+        self.copies.changed();
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -48,7 +42,7 @@ impl House {
                 self.changed();
             }
             give_back(connection)?;
-            self.copy_if_due(connection, home)?;
+            self.copies.copy_if_due(connection, home, &WORDS);
         }
         if self.is_untold {
             tell(connection, shared)?;
@@ -57,42 +51,10 @@ impl House {
         Ok(())
     }
 
-    fn copy_if_due(&mut self, connection: &Connection, home: &Home) -> Result<(), StoreError> {
-        let is_due = home.copy_every().is_some_and(|every| self.copied.elapsed() >= every);
-        if !(is_due && self.is_uncopied) {
-            return Ok(());
-        }
-        // Tried again after the same time, so that a full flash is not written all the time.
-        self.copied = Instant::now();
-        match home.copy(connection) {
-            Ok(()) => self.is_uncopied = false,
-            Err(error) => warn!("the kept answers in memory are not copied: {}", error.sentence(&home.on_disk())),
-        }
-        Ok(())
-    }
-
     /// Everything that was written is in the file, and in its copy.
     pub(super) fn finish(&mut self, connection: &Connection, home: &Home) -> Result<(), StoreError> {
-        // Tells in columns how it went; whoever reads at the moment only defers it.
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        if home.copy_every().is_some() && self.is_uncopied {
-            home.copy(connection)?;
-            (self.is_uncopied, self.copied) = (false, Instant::now());
-        }
-        Ok(())
+        self.copies.finish(connection, home)
     }
-}
-
-/// Gives pages back to the disk when a quarter of the file is of no use.
-fn give_back(connection: &Connection) -> Result<(), StoreError> {
-    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u64>(0));
-    let (free, all) = (number("PRAGMA freelist_count")?, number("PRAGMA page_count")?);
-    if free > u64::from(PAGES_STEP) && free > all / 4 {
-        let mut step = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_STEP})"))?;
-        let mut rows = step.query([])?;
-        while rows.next()?.is_some() {}
-    }
-    Ok(())
 }
 
 fn tell(connection: &Connection, shared: &Shared) -> Result<(), StoreError> {

@@ -9,8 +9,7 @@ use domain::catalogue::Target;
 use domain::surface::Surface;
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::file;
+use crate::sqlite::{StoreError, open_to_read};
 
 /// All that an owner may know of an answer: everything but the answer.
 const COLUMNS: &str = "id, scope, digest, model, asked, tenant, head, kept_ms, length, size";
@@ -44,7 +43,7 @@ impl Seen {
 
 /// The newest entries that `filter` names, or of all where it names nothing.
 pub(super) fn newest(path: &Path, filter: &Purge, max: usize, now_ms: u64) -> Result<Vec<Listed>, StoreError> {
-    let connection = file::open_to_read(path)?;
+    let connection = open_to_read(path)?;
     let mut all = connection.prepare(&format!("SELECT {COLUMNS} FROM answer ORDER BY kept_ms DESC, id DESC"))?;
     let mut rows = all.query([])?;
     let mut listed = Vec::new();

@@ -3,10 +3,6 @@
 //! Nobody waits for the disk: what is to be written stands in a queue of bounded size, and a look-up that is late is a
 //! miss. Whatever is wrong with the file, the memory in front of it goes on, and the owner is told in a sentence.
 
-mod busy;
-mod error;
-mod file;
-mod home;
 mod house;
 mod list;
 mod question;
@@ -19,9 +15,9 @@ mod schema;
 mod tests;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::cache::{Entry, Key, Listed, Place, Purge, Purged, Questioned, Settings, Share, Stats};
@@ -31,14 +27,22 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::edges::Clock;
-use busy::Busy;
-use error::{Kind, StoreError};
-use home::Home;
+use crate::sqlite::{Busy, Home, Open, StoreError, Words, lock, open_to_read};
 use queue::{Change, Control, Job, Queue};
 use reader::Reader;
 use writer::Writer;
 
 pub(crate) use question::{Asked, Partition, Standing};
+
+/// The file's name.
+const NAME: &str = "cache.db";
+
+/// What the owner is told of a file that cannot be used.
+const WORDS: Words = Words {
+    seen: "kept answers are in memory only",
+    less: "lower cache.disk_mib and restart",
+    in_memory: "kept answers in memory",
+};
 
 /// The largest answer that is kept, in bytes: larger ones would each drive out hundreds of others.
 pub(crate) const ENTRY_BYTES_MAX: usize = 2 << 20;
@@ -105,14 +109,6 @@ pub(super) struct Shared {
     pub(super) evicted: AtomicU64,
 }
 
-/// The file that is in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Open {
-    pub(super) path: PathBuf,
-    /// Tells it from the files that were in use before.
-    pub(super) generation: u64,
-}
-
 /// What the writer knew last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
@@ -170,11 +166,6 @@ impl Shared {
     }
 }
 
-/// A thread that panicked has left nothing half: what is locked here is replaced as a whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Store {
     /// A database that belongs into `dir`. Nothing is opened before [`Store::write`] runs.
     pub(crate) fn new(settings: &Settings, dir: &Path, clock: Arc<dyn Clock>) -> Self {
@@ -183,9 +174,9 @@ impl Store {
 
     fn with_pace(settings: &Settings, dir: &Path, clock: Arc<dyn Clock>, pace: Pace) -> Self {
         let shared = Arc::new(Shared::new(settings, clock));
-        let queue = Arc::new(Queue::new(settings.memory_max_bytes));
+        let queue = Arc::new(queue::new(settings.memory_max_bytes));
         let reader = Reader::new(shared.clone(), queue.clone(), pace.late);
-        Self { shared, queue, reader, home: Home::new(dir, settings.store), pace }
+        Self { shared, queue, reader, home: Home::new(dir, NAME, settings.store), pace }
     }
 
     /// Writes on this thread until [`Store::close`]; then it stays, so that nobody begins another.
@@ -266,12 +257,12 @@ impl Store {
     fn reads<T>(&self, read: impl FnOnce(&Connection, u64) -> Result<T, StoreError>) -> Result<T, String> {
         let Some(open) = self.shared.open() else { return Err(self.ill()) };
         let now_ms = self.shared.clock.unix_ms();
-        let found = file::open_to_read(&open.path).and_then(|connection| read(&connection, now_ms));
+        let found = open_to_read(&open.path).and_then(|connection| read(&connection, now_ms));
         found.map_err(|error| {
-            if error.kind() == Kind::Damaged {
+            if error.kind().is_useless() {
                 self.queue.push(Job::Control(Control::Damaged(open.generation)));
             }
-            error.sentence(&open.path)
+            error.sentence(&open.path, &WORDS)
         })
     }
 
@@ -300,7 +291,8 @@ impl Store {
     /// A sentence that says why it cannot be told.
     pub(crate) fn list(&self, filter: &Purge, max: usize) -> Result<Vec<Listed>, String> {
         let Some(open) = self.shared.open() else { return Err(self.ill()) };
-        list::newest(&open.path, filter, max, self.shared.clock.unix_ms()).map_err(|error| error.sentence(&open.path))
+        list::newest(&open.path, filter, max, self.shared.clock.unix_ms())
+            .map_err(|error| error.sentence(&open.path, &WORDS))
     }
 
     fn ill(&self) -> String {

@@ -1,20 +1,22 @@
 //! What the writer is to do, in the order in which it was asked: a purge comes after what was kept before it.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use domain::cache::{Entry, Key, Purge, Purged};
 use tokio::sync::oneshot;
 
+use super::ENTRY_BYTES_MAX;
 use super::question::Asked;
-use super::{ENTRY_BYTES_MAX, lock};
+use crate::sqlite;
 
 /// Rows that are written together at most.
 const ROWS_MAX: usize = 100;
 /// The queue holds no more than this, and less where the memory for kept answers is less: what it holds is mostly held there
 /// as well.
 const BYTES_MAX: usize = 32 << 20;
+/// What waits to be written.
+pub(super) type Queue = sqlite::Queue<Job>;
+
 /// What a job takes besides its entry, in bytes.
 const JOB_BYTES: usize = 200;
 
@@ -54,7 +56,7 @@ pub(super) enum Control {
     Damaged(u64),
 }
 
-impl Job {
+impl sqlite::Job for Job {
     fn bytes(&self) -> usize {
         match self {
             Self::Keep(key, entry) => JOB_BYTES + key.scope.len() + entry.size(),
@@ -64,7 +66,7 @@ impl Job {
         }
     }
 
-    const fn is_control(&self) -> bool {
+    fn is_control(&self) -> bool {
         matches!(self, Self::Control(_))
     }
 }
@@ -82,95 +84,26 @@ impl Change {
     }
 }
 
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    controls: usize,
-}
-
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-    bytes_max: usize,
-}
-
-impl Queue {
-    pub(super) fn new(memory_max_bytes: u64) -> Self {
-        let share = usize::try_from(memory_max_bytes / 2).unwrap_or(BYTES_MAX);
-        Self {
-            waiting: Mutex::default(),
-            changed: Condvar::new(),
-            // The largest answer must fit.
-            bytes_max: share.clamp(2 * ENTRY_BYTES_MAX, BYTES_MAX),
-        }
-    }
-
-    /// Whether it is taken. Never waits.
-    pub(super) fn push(&self, job: Job) -> bool {
-        self.push_if(job, || true) == Some(true)
-    }
-
-    /// The same, if something is still so at the moment in which it takes its place in the order; `None` if it is not.
-    pub(super) fn push_if(&self, job: Job, is_due: impl FnOnce() -> bool) -> Option<bool> {
-        let mut waiting = lock(&self.waiting);
-        let bytes = job.bytes();
-        if !is_due() {
-            return None;
-        }
-        if bytes > 0 && waiting.bytes + bytes > self.bytes_max {
-            return Some(false);
-        }
-        waiting.bytes += bytes;
-        waiting.controls += usize::from(job.is_control());
-        waiting.jobs.push_back(job);
-        let (is_first, is_enough) = (waiting.jobs.len() == 1, waiting.is_enough());
-        drop(waiting);
-        if is_first || is_enough {
-            self.changed.notify_one();
-        }
-        Some(true)
-    }
-
-    /// What is to be done next: waits for the first job up to `idle`, and for more to write with it up to `gather`.
-    pub(super) fn take(&self, idle: Duration, gather: Duration) -> Vec<Job> {
-        let waiting = lock(&self.waiting);
-        let (waiting, _) = self
-            .changed
-            .wait_timeout_while(waiting, idle, |waiting| waiting.jobs.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        if waiting.jobs.is_empty() {
-            return Vec::new();
-        }
-        let until = Instant::now() + gather;
-        let (mut waiting, _) = self
-            .changed
-            .wait_timeout_while(waiting, until - Instant::now(), |waiting| !waiting.is_enough())
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.jobs.len().min(ROWS_MAX);
-        let batch: Vec<Job> = waiting.jobs.drain(..count).collect();
-        waiting.bytes -= batch.iter().map(Job::bytes).sum::<usize>();
-        waiting.controls -= batch.iter().filter(|job| job.is_control()).count();
-        batch
-    }
-}
-
-impl Waiting {
-    fn is_enough(&self) -> bool {
-        self.jobs.len() >= ROWS_MAX || self.controls > 0
-    }
+/// The queue of a house whose kept answers take so much memory.
+pub(super) fn new(memory_max_bytes: u64) -> Queue {
+    let share = usize::try_from(memory_max_bytes / 2).unwrap_or(BYTES_MAX);
+    // The largest answer must fit.
+    Queue::new(ROWS_MAX, share.clamp(2 * ENTRY_BYTES_MAX, BYTES_MAX))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::{clock, entry, key};
     use super::*;
+    use crate::sqlite::Job as _;
 
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_hundred_rows_or_a_purge_are_not_waited_for() {
-        let queue = Queue::new(32 << 20);
+        let queue = new(32 << 20);
         let keep = |number| Job::Keep(key("house", number), Arc::new(entry("a", "one", &clock())));
         assert!((0..250).all(|number| queue.push(keep(number))));
         assert_eq!(queue.take(LONG, LONG).len(), 100);
@@ -184,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_by_bytes() {
-        let queue = Queue::new(0);
+        let queue = new(0);
         let entry = Arc::new(entry("a", &"x".repeat(ENTRY_BYTES_MAX - 1_000), &clock()));
         let pushed = (0..9).filter(|number| queue.push(Job::Keep(key("house", *number), entry.clone()))).count();
         assert_eq!(pushed, 2, "four MiB at least");

@@ -11,11 +11,10 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::busy::Busy;
-use super::error::{Kind, StoreError};
+use super::Shared;
 use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Found};
-use super::{Open, Shared, file, lock};
+use crate::sqlite::{Busy, Open, StoreError, lock, open_to_read};
 
 /// Look-ups that wait at most; with more, the next ones are misses.
 const ASKS_MAX: usize = 256;
@@ -100,7 +99,7 @@ impl Reader {
         let connection = match file {
             Some((known, connection)) if *known == open => connection,
             _ => {
-                let connection = file::open_to_read(&open.path).ok()?;
+                let connection = open_to_read(&open.path).ok()?;
                 &mut file.insert((open.clone(), connection)).1
             }
         };
@@ -108,7 +107,7 @@ impl Reader {
             Ok(found) => self.take(key, found),
             Err(error) => {
                 let error = StoreError::from(error);
-                if error.kind() == Kind::Damaged {
+                if error.kind().is_useless() {
                     self.queue.push(Job::Control(Control::Damaged(open.generation)));
                 }
                 *file = None;

@@ -1,8 +1,8 @@
 //! The tables, and how older ones become these.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
-use super::error::StoreError;
+use crate::sqlite::{StoreError, Version, step_up};
 
 /// Marks the file as ours: `Airl`.
 const APPLICATION_ID: i64 = 0x4169_726c;
@@ -91,26 +91,8 @@ pub(super) const SUM_UP: &str = "DELETE FROM tenant;
 
 /// Brings the tables up to this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let version = number(connection, "PRAGMA user_version")?;
-    let is_ours = number(connection, "PRAGMA application_id")? == APPLICATION_ID;
-    let is_empty = version == 0 && number(connection, "SELECT count(*) FROM sqlite_schema")? == 0;
-    let done = match usize::try_from(version) {
-        Ok(_) if !is_ours && !is_empty => return Err(StoreError::Foreign),
-        Ok(done) if done <= STEPS.len() => done,
-        _ => return Err(StoreError::Newer(version)),
-    };
-    for (position, step) in STEPS.iter().enumerate().skip(done) {
-        let step_done = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        step_done.execute_batch(step)?;
-        step_done.pragma_update(None, "application_id", APPLICATION_ID)?;
-        step_done.pragma_update(None, "user_version", position as u64 + 1)?;
-        step_done.commit()?;
-    }
+    step_up(connection, &Version { application_id: APPLICATION_ID, steps: &STEPS })?;
     if shape(connection)? == expected()? { Ok(()) } else { Err(StoreError::Foreign) }
-}
-
-fn number(connection: &Connection, sql: &str) -> Result<i64, rusqlite::Error> {
-    connection.query_row(sql, [], |row| row.get(0))
 }
 
 /// Everything that a file of this version holds.
@@ -141,7 +123,8 @@ mod tests {
     fn a_file_of_this_version_is_taken_again() {
         let mut connection = fresh();
         migrate(&mut connection).unwrap();
-        assert_eq!(number(&connection, "PRAGMA user_version").unwrap(), STEPS.len() as i64);
+        let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u64>(0));
+        assert_eq!(version.unwrap(), STEPS.len() as u64);
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod questions;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,29 +12,10 @@ use domain::catalogue::Target;
 use domain::surface::Surface;
 
 use super::{Pace, Store};
-use crate::edges::Clock;
-
-/// A clock that the test sets.
-pub(super) struct SetClock(AtomicU64);
-
-impl SetClock {
-    pub(super) fn pass(&self, duration: Duration) {
-        self.0.fetch_add(u64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for SetClock {
-    fn unix_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn unique(&self) -> String {
-        "x".repeat(24)
-    }
-}
+use crate::edges::{Clock as _, SetClock};
 
 pub(super) fn clock() -> Arc<SetClock> {
-    Arc::new(SetClock(AtomicU64::new(1_800_000_000_000)))
+    Arc::new(SetClock::new(1_800_000_000_000))
 }
 
 pub(super) fn key(scope: &str, number: u32) -> Key {

@@ -10,12 +10,15 @@ use domain::cache::{Entry, Key, Purge, Purged};
 use rusqlite::Connection;
 use tracing::{info, warn};
 
-use super::error::{Kind, StoreError};
-use super::home::Home;
 use super::house::House;
 use super::queue::{Change, Control, Job, Queue};
 use super::row::{self, Packed};
-use super::{Open, Pace, Shared, file, list, question, quota};
+use super::schema::migrate;
+use super::{Pace, Shared, WORDS, list, question, quota};
+use crate::sqlite::{self, Home, Kind, Open, Plan, StoreError, Working};
+
+/// A file that is not ours is of no use either: what is kept can be made again.
+const PLAN: Plan = Plan { migrate, is_secret: true, is_of_no_use: Kind::is_useless };
 
 /// What is written together with others.
 enum Write {
@@ -42,14 +45,6 @@ pub(super) struct Writer {
 
 /// Most purges that are owed one by one; with more, everything goes.
 const OWED_MAX: usize = 100;
-
-/// The file that is written.
-pub(super) struct Working {
-    pub(super) connection: Connection,
-    pub(super) path: PathBuf,
-    /// Which file was opened: its owner may put another one there.
-    pub(super) identity: Option<(u64, u64)>,
-}
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>, home: Home, pace: Pace) -> Self {
@@ -173,7 +168,7 @@ impl Writer {
 
     fn keep_house(&mut self) -> Result<(), StoreError> {
         let Some(working) = &self.file else { return Ok(()) };
-        if self.house.is_due() && file::identity(&working.path) != working.identity {
+        if self.house.is_due() && working.is_replaced() {
             info!("{} was replaced or removed; what is there now is used", working.path.display());
             self.file = None;
             self.open();
@@ -215,7 +210,7 @@ impl Writer {
             self.house.changed();
             self.house.finish(connection, &self.home)?;
             // What was put aside because of damage cannot be looked through.
-            file::remove(&file::beside(&self.home.on_disk(), ".damaged"))?;
+            sqlite::remove(&sqlite::beside(&self.home.on_disk(), ".damaged"))?;
             self.thrown.entries += thrown.entries;
             self.thrown.bytes += thrown.bytes;
             self.owed.remove(0);
@@ -234,19 +229,19 @@ impl Writer {
     /// Takes the file in use.
     fn open(&mut self) {
         let opened = self.home.prepare().and_then(|(path, note)| {
-            let opened = file::open(&path)?;
+            let opened = sqlite::open(&path, &PLAN)?;
             Ok((path, note.or(opened.note), opened.connection))
         });
         match opened {
             Ok((path, note, connection)) => {
                 self.generation += 1;
-                self.file = Some(Working { connection, identity: file::identity(&path), path: path.clone() });
+                self.file = Some(Working { connection, identity: sqlite::identity(&path), path: path.clone() });
                 self.house.changed();
                 self.begin(path, note);
             }
             Err(error) => {
                 let path = self.home.on_disk();
-                self.tell(error.sentence(&path), None);
+                self.tell(error.sentence(&path, &WORDS), None);
                 self.retry = Instant::now() + self.pace.retry;
             }
         }
@@ -261,21 +256,21 @@ impl Writer {
         };
         self.file = None;
         self.retry = Instant::now() + self.pace.retry;
-        let aside = (error.kind() == Kind::Damaged).then(|| file::set_aside(&path, &error).ok()).flatten();
-        self.tell(aside.unwrap_or_else(|| error.sentence(&path)), None);
+        let aside = error.kind().is_useless().then(|| sqlite::set_aside(&path, &error).ok()).flatten();
+        self.tell(aside.unwrap_or_else(|| error.sentence(&path, &WORDS)), None);
     }
 
     /// Whether the file can be written again, being another one now.
     fn failed(&mut self, error: &StoreError) -> bool {
         let path = self.file.take().map_or_else(|| self.home.on_disk(), |working| working.path);
         self.retry = Instant::now() + self.pace.retry;
-        if error.kind() != Kind::Damaged {
+        if !error.kind().is_useless() {
             // What is there can still be read.
-            self.tell(error.sentence(&path), None);
+            self.tell(error.sentence(&path, &WORDS), None);
             return false;
         }
         self.shared.set_open(None);
-        match file::set_aside(&path, error) {
+        match sqlite::set_aside(&path, error) {
             Ok(note) => {
                 let is_purged = !self.owed.is_empty();
                 self.open();
@@ -286,7 +281,7 @@ impl Writer {
                 };
                 self.tell(self.shared.told().trouble, Some(note));
             }
-            Err(_) => self.tell(error.sentence(&path), None),
+            Err(_) => self.tell(error.sentence(&path, &WORDS), None),
         }
         self.file.is_some()
     }
@@ -311,7 +306,7 @@ impl Writer {
         let Some(working) = self.file.take() else { return };
         self.shared.set_open(None);
         if let Err(error) = self.house.finish(&working.connection, &self.home) {
-            warn!("{}", error.sentence(&working.path));
+            warn!("{}", error.sentence(&working.path, &WORDS));
             return;
         }
         drop(working);

@@ -175,7 +175,7 @@ impl Pool {
             Begun::Shared(sender) => return sender.send(&self.origin, request).await,
             Begun::Alone(stream) => stream,
         };
-        let (sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+        let (sender, connection) = http1::handshake(*stream).await.map_err(broken)?;
         let sent = Http1::new(sender, connection).send(request, &self.idle).await;
         sent.map_err(|(error, _)| Unanswered::Broken(error))
     }

@@ -28,7 +28,7 @@ pub(super) enum Begun {
     /// It is the connection.
     Shared(Sender),
     /// The upstream does not speak HTTP/2.
-    Alone(Stream),
+    Alone(Box<Stream>),
 }
 
 /// The versions that are offered to an upstream.
@@ -45,7 +45,7 @@ impl Shared {
     /// Makes a fresh stream the connection, if both sides agreed on HTTP/2.
     pub(super) async fn begin(&self, stream: Stream, origin: &str) -> Result<Begun, hyper::Error> {
         if !stream.connected().is_negotiated_h2() {
-            return Ok(Begun::Alone(stream));
+            return Ok(Begun::Alone(Box::new(stream)));
         }
         let (sender, connection) =
             http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(stream).await?;

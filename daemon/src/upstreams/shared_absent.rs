@@ -24,7 +24,7 @@ pub(super) enum Begun {
     #[expect(dead_code, reason = "as where there is HTTP/2")]
     Shared(Sender),
     /// It carries one request at a time.
-    Alone(Stream),
+    Alone(Box<Stream>),
 }
 
 /// The versions that are offered to an upstream.
@@ -41,7 +41,7 @@ impl Shared {
 
     /// It stays as it is.
     pub(super) async fn begin(&self, stream: Stream, _: &str) -> Result<Begun, hyper::Error> {
-        Ok(Begun::Alone(stream))
+        Ok(Begun::Alone(Box::new(stream)))
     }
 }
 

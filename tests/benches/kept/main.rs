@@ -7,6 +7,9 @@
 #[path = "../../../daemon/src/edges.rs"]
 mod edges;
 #[allow(dead_code, unused_imports, unreachable_pub, clippy::allow_attributes, reason = "the daemon uses more of it")]
+#[path = "../../../daemon/src/sqlite/mod.rs"]
+mod sqlite;
+#[allow(dead_code, unused_imports, unreachable_pub, clippy::allow_attributes, reason = "the daemon uses more of it")]
 #[path = "../../../daemon/src/store/mod.rs"]
 mod store;
 

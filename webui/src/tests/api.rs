@@ -46,7 +46,20 @@ fn wrong_questions_are_told_what_is_wrong() {
 #[test]
 fn pages_of_others_may_not_change_anything() {
     let wish = r#"{"node":"gpu-box","code":"4711-0815"}"#;
-    for path in [crate::FIND, crate::PAIR, crate::FORGET, crate::CODE, crate::CACHE_PURGE, crate::CACHE_WRONG] {
+    let changing = [
+        crate::FIND,
+        crate::PAIR,
+        crate::FORGET,
+        crate::CODE,
+        crate::CACHE_PURGE,
+        crate::CACHE_WRONG,
+        crate::TENANTS_SET,
+        crate::TENANTS_REMOVE,
+        crate::KEYS_CREATE,
+        crate::KEYS_ROTATE,
+        crate::KEYS_REVOKE,
+    ];
+    for path in changing {
         let got = explain(path, wish, &[("Origin", "http://evil.example")]);
         assert_eq!(got.status, StatusCode::FORBIDDEN, "{path}: {}", got.body);
         assert_eq!(get(houses::busy(), path).status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
@@ -60,7 +73,13 @@ fn wrong_wishes_are_told_what_is_wrong() {
         (crate::PAIR, r#"{"node":"gpu-box"}"#, StatusCode::BAD_REQUEST, "code"),
         (crate::PAIR, r#"{"node":"gpu-box","code":"1"}"#, StatusCode::CONFLICT, "the code is wrong"),
         (crate::FORGET, r#"{"name":"attic"}"#, StatusCode::CONFLICT, "paired"),
-        (crate::FORGET, " ".repeat(5_000).leak(), StatusCode::BAD_REQUEST, "body"),
+        (crate::FORGET, " ".repeat(70_000).leak(), StatusCode::BAD_REQUEST, "body"),
+        (crate::TENANTS_SET, r#"{"name":"a b"}"#, StatusCode::CONFLICT, "name"),
+        (crate::TENANTS_SET, r#"{"name":"a","device":"b"}"#, StatusCode::BAD_REQUEST, "device"),
+        (crate::TENANTS_REMOVE, r#"{"name":"bob"}"#, StatusCode::CONFLICT, "no such"),
+        (crate::KEYS_CREATE, "{}", StatusCode::BAD_REQUEST, "tenant"),
+        (crate::KEYS_ROTATE, r#"{"id":"x"}"#, StatusCode::CONFLICT, "no such"),
+        (crate::KEYS_REVOKE, r#"{"id":"x"}"#, StatusCode::CONFLICT, "no such"),
         (crate::CACHE_PURGE, "{}", StatusCode::BAD_REQUEST, "name what shall go"),
         (crate::CACHE_PURGE, r#"{"tenants":"a"}"#, StatusCode::BAD_REQUEST, "tenants"),
         (crate::CACHE_PURGE, r#"{"tenant":"a"}"#, StatusCode::CONFLICT, "full"),
@@ -138,6 +157,13 @@ fn the_document_names_all_paths_and_no_others() {
         crate::CACHE_ENTRIES,
         crate::CACHE_PURGE,
         crate::CACHE_WRONG,
+        crate::TENANTS,
+        crate::TENANTS_SET,
+        crate::TENANTS_REMOVE,
+        crate::KEYS,
+        crate::KEYS_CREATE,
+        crate::KEYS_ROTATE,
+        crate::KEYS_REVOKE,
         crate::OPENAPI,
     ];
     paths.sort_unstable();
@@ -181,10 +207,17 @@ fn every_answer_is_as_the_document_says() {
         (crate::CODE, ""),
         (crate::CACHE_PURGE, r#"{"all":true}"#),
         (crate::CACHE_WRONG, r#"{"request_id":"a"}"#),
+        (crate::TENANTS_SET, r#"{"name":"anna","devices":["10.0.0.8"]}"#),
+        (crate::TENANTS_REMOVE, r#"{"name":"anna"}"#),
+        (crate::KEYS_CREATE, r#"{"tenant":"anna","lifetime_s":60}"#),
+        (crate::KEYS_ROTATE, r#"{"id":"abcdefgh"}"#),
+        (crate::KEYS_REVOKE, r#"{"id":"abcdefgh"}"#),
     ] {
         check(path, "post", &explain(path, body, &[]));
     }
     check(crate::CACHE, "get", &get(houses::empty(), crate::CACHE));
+    check(crate::TENANTS, "get", &get(houses::empty(), crate::TENANTS));
+    check(crate::KEYS, "get", &get(houses::empty(), crate::KEYS));
     check(crate::CACHE_ENTRIES, "get", &get(houses::empty(), crate::CACHE_ENTRIES));
     check(crate::OPENAPI, "get", &get(houses::empty(), crate::OPENAPI));
     for lane in ["normal", "bulk"] {

@@ -278,3 +278,15 @@ pub(super) fn kept() -> Vec<Listed> {
     };
     vec![listed("10.0.0.7"), listed("10.0.0.8")]
 }
+
+/// A key.
+pub(super) fn key() -> domain::key::KeyFacts {
+    domain::key::KeyFacts {
+        id: "abcdefgh".to_owned(),
+        tenant: "anna".to_owned(),
+        label: "laptop".to_owned(),
+        created_s: 1,
+        expires_s: Some(2),
+        revoked_s: Some(3),
+    }
+}

@@ -1,6 +1,6 @@
 //! Which addresses may call the endpoint.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -13,9 +13,31 @@ pub struct Access {
     pub allow_public: bool,
     /// These networks may.
     pub allow_networks: Vec<IpNet>,
+    /// Proxies of ours in these networks say truly for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Access {
+    /// For whom `peer` asks: for itself; or, if it is a proxy of ours, for the last address in its `X-Forwarded-For` (all such
+    /// headers, in their order) that is no proxy of ours. What anybody else writes there says nothing.
+    pub fn client_behind<'h>(&self, peer: IpAddr, forwarded_for: impl Iterator<Item = &'h str>) -> IpAddr {
+        let is_trusted = |address: IpAddr| self.trusted_proxies.iter().any(|network| network.contains(&address));
+        let mut client = peer.to_canonical();
+        if !is_trusted(client) {
+            return client;
+        }
+        let hops: Vec<&str> = forwarded_for.flat_map(|header| header.split(',')).collect();
+        for hop in hops.iter().rev() {
+            // What is no address was not written by a proxy of ours.
+            let Some(address) = forwarded_address(hop.trim()) else { break };
+            client = address;
+            if !is_trusted(client) {
+                break;
+            }
+        }
+        client
+    }
+
     /// Whether `peer` may call us on our address `local`.
     ///
     /// The LAN may: loopback, RFC 1918, link-local and unique local addresses, and IPv6 neighbours that share our
@@ -28,6 +50,13 @@ impl Access {
             || local.is_some_and(|local| same_subnet(peer, local.to_canonical()))
             || self.allow_networks.iter().any(|network| network.contains(&peer))
     }
+}
+
+/// An address with or without a port, as proxies write it.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.split(']').next()?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bare).map(|address: IpAddr| address.to_canonical())
 }
 
 /// Whether the address can only be one of a local network.
@@ -136,10 +165,32 @@ mod tests {
 
     #[test]
     fn the_owner_can_open_the_door() {
-        let tailnet = Access { allow_public: false, allow_networks: vec!["100.64.0.0/10".parse().unwrap()] };
+        let tailnet = Access { allow_networks: vec!["100.64.0.0/10".parse().unwrap()], ..Access::default() };
         assert!(tailnet.permits("100.100.1.1".parse().unwrap(), None));
         assert!(!tailnet.permits("8.8.8.8".parse().unwrap(), None));
         assert!(Access { allow_public: true, ..Access::default() }.permits("8.8.8.8".parse().unwrap(), None));
+    }
+
+    #[test]
+    fn only_proxies_of_ours_say_for_whom_they_ask() {
+        let proxies = vec!["10.0.0.0/24".parse().unwrap(), "::1/128".parse().unwrap()];
+        let access = Access { trusted_proxies: proxies, ..Access::default() };
+        for (peer, headers, want) in [
+            ("192.168.1.7", &["192.168.1.9"][..], "192.168.1.7"),
+            ("10.0.0.1", &["192.168.1.9"], "192.168.1.9"),
+            ("::ffff:10.0.0.1", &["192.168.1.9:4711"], "192.168.1.9"),
+            ("10.0.0.1", &["127.0.0.1, 192.168.1.9, 10.0.0.2"], "192.168.1.9"),
+            ("10.0.0.1", &["127.0.0.1", "192.168.1.9"], "192.168.1.9"),
+            ("10.0.0.1", &["[fd00::7]:80"], "fd00::7"),
+            ("::1", &["8.8.8.8"], "8.8.8.8"),
+            ("10.0.0.1", &["192.168.1.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+        ] {
+            let found = access.client_behind(peer.parse().unwrap(), headers.iter().copied());
+            assert_eq!(found, want.parse::<IpAddr>().unwrap(), "{peer} {headers:?}");
+        }
     }
 
     #[test]

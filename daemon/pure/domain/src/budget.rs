@@ -44,17 +44,6 @@ pub struct Price {
     pub local_micro_usd: u64,
 }
 
-/// Whether a budget lets a request go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// It may go anywhere.
-    Open,
-    /// It may be served in the house only.
-    Degraded,
-    /// It may not be served.
-    Stopped,
-}
-
 /// Something that the owner should know of a budget: once in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -117,6 +106,14 @@ impl Purse {
         Some(purse)
     }
 
+    /// Takes over what another purse of the same period knows to be spent, where that is more.
+    pub fn learn(&mut self, other: &Self) {
+        if self.period.key == other.period.key {
+            self.spent_micro_usd = self.spent_micro_usd.max(other.spent_micro_usd);
+            self.told_percent = self.told_percent.max(other.told_percent);
+        }
+    }
+
     /// Follows the budget's rules, which may have changed, and the calendar. What is reserved goes along into a new period.
     ///
     /// A change of zone holds from the next period on.
@@ -145,19 +142,17 @@ impl Purse {
         }
     }
 
-    /// What the budget says to a request of this price. Call [`Purse::follow`] before.
+    /// Whether a request of this price has to stay in the house. Call [`Purse::follow`] before.
     #[must_use]
-    pub fn look(&self, price: Price) -> Verdict {
-        let budget = &self.budget;
-        let with = |more: u64| self.committed() + u128::from(more);
-        let goes_on = |more: u64| more == 0 || with(more) <= budget.share(100);
-        match budget.degrade_percent {
-            Some(percent) if with(price.anywhere_micro_usd) > budget.share(percent.min(100)) => {
-                if goes_on(price.local_micro_usd) { Verdict::Degraded } else { Verdict::Stopped }
-            }
-            _ if goes_on(price.anywhere_micro_usd) => Verdict::Open,
-            _ => Verdict::Stopped,
-        }
+    pub fn wants_local(&self, anywhere_micro_usd: u64) -> bool {
+        let beyond = |percent: u8| self.with(anywhere_micro_usd) > self.budget.share(percent.min(100));
+        self.budget.degrade_percent.is_some_and(beyond)
+    }
+
+    /// Whether so much may still be spent. Nothing always may. Call [`Purse::follow`] before.
+    #[must_use]
+    pub fn has_room(&self, micro_usd: u64) -> bool {
+        micro_usd == 0 || self.with(micro_usd) <= self.budget.share(100)
     }
 
     /// Holds money for a request that is let in.
@@ -189,14 +184,14 @@ impl Purse {
         self.told_percent = told;
     }
 
-    /// What the owner should know of a verdict; each is told once in a period.
-    pub fn tell(&mut self, verdict: Verdict) -> Option<Step> {
-        let (told, step) = match verdict {
-            Verdict::Open => return None,
-            Verdict::Degraded => (&mut self.told_degraded, Step::Degraded),
-            Verdict::Stopped => (&mut self.told_stopped, Step::Stopped),
-        };
-        (!std::mem::replace(told, true)).then_some(step)
+    /// Notes that requests stay in the house; true for the first time in a period.
+    pub const fn degrade(&mut self) -> bool {
+        !std::mem::replace(&mut self.told_degraded, true)
+    }
+
+    /// Notes that a request was stopped; true for the first time in a period.
+    pub const fn stop(&mut self) -> bool {
+        !std::mem::replace(&mut self.told_stopped, true)
     }
 
     /// The highest soft limit that is passed.
@@ -235,8 +230,9 @@ impl Purse {
         self.spent_micro_usd > 0 && u128::from(self.spent_micro_usd) >= self.budget.share(percent)
     }
 
-    fn committed(&self) -> u128 {
-        u128::from(self.spent_micro_usd) + u128::from(self.reserved_micro_usd)
+    /// What would be spent and held with so much more.
+    fn with(&self, micro_usd: u64) -> u128 {
+        u128::from(self.spent_micro_usd) + u128::from(self.reserved_micro_usd) + u128::from(micro_usd)
     }
 }
 

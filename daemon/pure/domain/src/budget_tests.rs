@@ -23,10 +23,6 @@ fn purse(spent: u64, reserved: u64, degrade_percent: Option<u8>) -> Purse {
     purse
 }
 
-fn price(anywhere_micro_usd: u64, local_micro_usd: u64) -> Price {
-    Price { anywhere_micro_usd, local_micro_usd }
-}
-
 fn steps(purse: &mut Purse) -> Vec<Step> {
     let mut steps = Vec::new();
     purse.warn(|step| steps.push(step));
@@ -35,25 +31,31 @@ fn steps(purse: &mut Purse) -> Vec<Step> {
 
 #[test]
 fn on_the_way_to_its_end() {
-    use Verdict::{Degraded, Open, Stopped};
-    for (spent, reserved, degrade, price, want) in [
-        (0, 0, None, price(1_000, 0), Open),
-        (0, 0, None, price(1_001, 0), Stopped),
-        (600, 300, None, price(100, 0), Open),
-        (600, 300, None, price(101, 0), Stopped),
-        (2_000, 0, None, price(0, 0), Open),
-        (800, 0, Some(90), price(100, 0), Open),
-        (800, 0, Some(90), price(101, 0), Degraded),
-        (800, 150, Some(90), price(0, 0), Degraded),
-        (800, 150, Some(90), price(500, 50), Degraded),
-        (800, 150, Some(90), price(500, 51), Stopped),
-        (2_000, 0, Some(90), price(500, 0), Degraded),
-        (2_000, 0, Some(90), price(500, 1), Stopped),
-        (900, 0, Some(255), price(100, 0), Open),
-        (u64::MAX, u64::MAX, None, price(u64::MAX, 0), Stopped),
+    for (spent, reserved, price_micro_usd, fits) in [
+        (0, 0, 1_000, true),
+        (0, 0, 1_001, false),
+        (600, 300, 100, true),
+        (600, 300, 101, false),
+        (2_000, 0, 0, true),
+        (2_000, 0, 1, false),
+        (u64::MAX, u64::MAX, u64::MAX, false),
+    ] {
+        assert_eq!(
+            purse(spent, reserved, None).has_room(price_micro_usd),
+            fits,
+            "{spent} + {reserved} + {price_micro_usd}"
+        );
+    }
+    for (degrade, spent, reserved, price_micro_usd, local) in [
+        (None, 2_000, 0, 100, false),
+        (Some(90), 700, 100, 100, false),
+        (Some(90), 700, 100, 101, true),
+        (Some(90), 800, 101, 0, true),
+        (Some(255), 900, 0, 100, false),
+        (Some(0), 0, 0, 1, true),
     ] {
         let purse = purse(spent, reserved, degrade);
-        assert_eq!(purse.look(price), want, "{spent} + {reserved}, {degrade:?}, {price:?}");
+        assert_eq!(purse.wants_local(price_micro_usd), local, "{degrade:?}: {spent} + {reserved} + {price_micro_usd}");
     }
 }
 
@@ -73,24 +75,16 @@ fn soft_limits_are_told_once_in_a_period() {
 #[test]
 fn the_end_is_told_once_in_a_period() {
     let mut purse = purse(0, 0, None);
-    for (verdict, want) in [
-        (Verdict::Open, None),
-        (Verdict::Degraded, Some(Step::Degraded)),
-        (Verdict::Degraded, None),
-        (Verdict::Stopped, Some(Step::Stopped)),
-        (Verdict::Stopped, None),
-    ] {
-        assert_eq!(purse.tell(verdict), want);
-    }
+    assert_eq!([purse.degrade(), purse.degrade(), purse.stop(), purse.stop()], [true, false, true, false]);
     purse.spend(0, DECEMBER);
-    assert_eq!(purse.tell(Verdict::Degraded), Some(Step::Degraded));
+    assert_eq!([purse.degrade(), purse.stop()], [true, true]);
 }
 
 #[test]
 fn a_new_period_begins_with_nothing_but_what_is_in_flight() {
     let mut purse = purse(900, 80, None);
     purse.follow(&budget(None), DECEMBER - 1);
-    assert_eq!(purse.look(price(21, 0)), Verdict::Stopped);
+    assert!(!purse.has_room(21));
     purse.follow(&budget(None), DECEMBER);
     let account = purse.account();
     assert_eq!((account.spent_micro_usd, account.reserved_micro_usd), (0, 80));
@@ -123,8 +117,8 @@ fn another_amount_keeps_what_was_spent() {
     let mut purse = purse(900, 0, None);
     let larger = Arc::new(Budget { amount_micro_usd: 5_000, ..Budget::clone(&budget(None)) });
     purse.follow(&larger, NOW);
-    assert_eq!(purse.look(price(4_100, 0)), Verdict::Open);
-    assert_eq!(purse.look(price(4_101, 0)), Verdict::Stopped);
+    assert!(purse.has_room(4_100));
+    assert!(!purse.has_room(4_101));
 }
 
 #[test]
@@ -168,7 +162,7 @@ proptest! {
             if purse.account().period.key != key {
                 (key, error, spent) = (purse.account().period.key, 0, 0);
             }
-            if purse.look(price(estimate, estimate)) == Verdict::Open {
+            if purse.has_room(estimate) && !purse.wants_local(estimate) {
                 purse.reserve(estimate);
                 in_flight.push(estimate);
             }

@@ -33,8 +33,8 @@ pub struct ModelInfo {
     pub loaded_context_tokens: Option<u64>,
     /// Requests that the server answers at once.
     pub slots: Option<u32>,
-    /// What it costs.
-    pub price: Option<Price>,
+    /// What it costs there.
+    pub prices: Option<Arc<Prices>>,
 }
 
 /// What tokens cost, in micro-dollars per million.
@@ -97,10 +97,12 @@ mod target;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use crate::config::Config;
+use crate::price::Prices;
 use crate::upstream::Upstream;
 
 pub use target::Target;

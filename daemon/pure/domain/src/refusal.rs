@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::key::Bad;
+
 /// Our decision not to serve. `Display` is the sentence that the client reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -138,6 +140,21 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The key that was presented is not good.
+    #[error("{}", bad_key(*.reason))]
+    BadKey {
+        /// Why.
+        reason: Bad,
+    },
+    /// Nobody knows the device, and those are not served.
+    #[error(
+        "this device is not known here; the owner can give it a key (airlane key create NAME) or make it known (airlane \
+         tenant set NAME --device {device})"
+    )]
+    UnknownDevice {
+        /// Its address.
+        device: String,
+    },
     /// The address is not one of the LAN.
     #[error("requests from public addresses are refused; the owner can allow this one under [endpoint] allow_networks")]
     PublicAddress,
@@ -176,6 +193,8 @@ impl Refusal {
             Self::MockOff => "mock_off",
             Self::Loops { .. } => "loops",
             Self::Stopping { .. } => "stopping",
+            Self::BadKey { .. } => "bad_key",
+            Self::UnknownDevice { .. } => "unknown_device",
             Self::PublicAddress => "public_address",
             Self::ForeignHost { .. } => "foreign_host",
             Self::ForeignOrigin { .. } => "foreign_origin",
@@ -202,10 +221,20 @@ impl Refusal {
             | Self::TooLong { .. }
             | Self::MockOff
             | Self::Loops { .. }
+            | Self::BadKey { .. }
+            | Self::UnknownDevice { .. }
             | Self::PublicAddress
             | Self::ForeignHost { .. }
             | Self::ForeignOrigin { .. } => None,
         }
+    }
+}
+
+const fn bad_key(reason: Bad) -> &'static str {
+    match reason {
+        Bad::Unknown => "this API key is not known here; ask the owner for another one (airlane key create NAME)",
+        Bad::Expired => "this API key's time is over; ask the owner for another one (airlane key create NAME)",
+        Bad::Revoked => "this API key was revoked; ask the owner for another one (airlane key create NAME)",
     }
 }
 

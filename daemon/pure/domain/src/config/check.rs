@@ -20,6 +20,7 @@ use crate::access::{Access, is_in_house};
 use crate::catalogue::ALIAS_OWNER;
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
+use crate::tenant::Unknown;
 use crate::upstream::{Upstream, UpstreamKind};
 use crate::virtual_model::is_virtual;
 
@@ -104,7 +105,11 @@ impl Check {
             access: Access {
                 allow_public: draft.allow_public.unwrap_or(false),
                 allow_networks: self.list("endpoint.allow_networks", draft.allow_networks.as_deref()),
+                trusted_proxies: self.list("endpoint.trusted_proxies", draft.trusted_proxies.as_deref()),
             },
+            unknown_devices: self
+                .word("endpoint.unknown_devices", draft.unknown_devices.as_deref(), &Unknown::NAMES)
+                .unwrap_or_default(),
             host_names: draft.host_names.clone().unwrap_or_default(),
             cors_origins: draft.cors_origins.clone().unwrap_or(default.cors_origins),
             body_max_bytes: whole(self.number("endpoint.body_max_mib", draft.body_max_mib, 1..=1_024, 32)) * MIB,

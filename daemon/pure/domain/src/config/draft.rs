@@ -45,6 +45,8 @@ pub struct EndpointDraft {
     pub tls_key: Option<String>,
     pub allow_public: Option<bool>,
     pub allow_networks: Option<Vec<String>>,
+    pub trusted_proxies: Option<Vec<String>>,
+    pub unknown_devices: Option<String>,
     pub host_names: Option<Vec<String>>,
     pub cors_origins: Option<Vec<String>>,
     pub body_max_mib: Option<u64>,

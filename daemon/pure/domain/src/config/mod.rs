@@ -13,6 +13,7 @@ use crate::cache;
 use crate::policy::{Asks, Effective, Policy, When};
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
+use crate::tenant::Unknown;
 use crate::upstream::Upstream;
 
 pub use check::{Problem, check, is_short_name};
@@ -66,7 +67,9 @@ impl Config {
     /// `slips` is told the policy's name and why.
     pub fn policy(&self, asks: &Asks<'_>, mut slips: impl FnMut(&str, String)) -> Arc<Effective> {
         let mut holds = |policy: &&Arc<Policy>| policy.conditions.hold(asks, &mut |why| slips(&policy.name, why));
-        let holding: Vec<Arc<Policy>> = self.policies.iter().filter(|policy| holds(policy)).cloned().collect();
+        let strangers = asks.is_stranger.then(|| Arc::new(Policy::of_strangers()));
+        let holding: Vec<Arc<Policy>> =
+            strangers.into_iter().chain(self.policies.iter().filter(|policy| holds(policy)).cloned()).collect();
         if holding.is_empty() {
             return self.default_policy.clone();
         }
@@ -124,6 +127,8 @@ pub struct Endpoint {
     pub tls: Option<TlsFiles>,
     /// Who may connect.
     pub access: Access,
+    /// What devices may do that nobody knows.
+    pub unknown_devices: Unknown,
     /// Further names under which clients may call us.
     pub host_names: Vec<String>,
     /// Web origins that may call us; `*` stands for any letters.
@@ -157,6 +162,7 @@ impl Default for Endpoint {
             ollama_listen: Vec::new(),
             tls: None,
             access: Access::default(),
+            unknown_devices: Unknown::default(),
             host_names: Vec::new(),
             cors_origins: DEFAULT_ORIGINS.iter().map(|&origin| origin.to_owned()).collect(),
             body_max_bytes: 32 * MIB,

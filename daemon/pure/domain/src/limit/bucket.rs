@@ -55,8 +55,8 @@ impl Bucket {
     #[must_use]
     pub fn window(self, limit: Limit, now: Moment) -> Window {
         let level = self.fit(limit, now).level(now);
-        let room = u128::from(span(limit).saturating_sub(level)) * u128::from(limit.amount) / u128::from(span(limit));
-        let remaining = u64::try_from(room).unwrap_or(u64::MAX);
+        let room = span(limit).saturating_sub(level);
+        let remaining = scale(room, limit.amount, span(limit), Round::Down);
         Window { limit, remaining, reset: Duration::from_nanos(level.div_ceil(TICKS)) }
     }
 
@@ -77,8 +77,7 @@ impl Bucket {
         if self.amount == limit.amount || self.amount == 0 || limit.amount == 0 {
             return Self { amount: limit.amount, ..self };
         }
-        let level = u128::from(self.level(now)) * u128::from(self.amount) / u128::from(limit.amount);
-        let level = u64::try_from(level).unwrap_or(u64::MAX).min(span(limit));
+        let level = scale(self.level(now), self.amount, limit.amount, Round::Down).min(span(limit));
         Self { amount: limit.amount, due: ticks(now).saturating_add(level) }
     }
 
@@ -90,12 +89,27 @@ impl Bucket {
 
 /// The time that so many take to drain, rounded up.
 fn cost(limit: Limit, count: u64) -> u64 {
-    let Some(amount) = std::num::NonZeroU64::new(limit.amount) else { return 0 };
-    match count.checked_mul(span(limit)) {
-        Some(product) => product.div_ceil(amount.get()),
-        None => {
-            let product = u128::from(count) * u128::from(span(limit));
-            u64::try_from(product.div_ceil(u128::from(amount.get()))).unwrap_or(u64::MAX)
+    if limit.amount == 0 { 0 } else { scale(count, span(limit), limit.amount, Round::Up) }
+}
+
+#[derive(Clone, Copy)]
+enum Round {
+    Up,
+    Down,
+}
+
+/// `number × times ÷ by`, of which `by` is not zero; with twice the bits only where they are needed.
+fn scale(number: u64, times: u64, by: u64, round: Round) -> u64 {
+    match (number.checked_mul(times), round) {
+        (Some(product), Round::Down) => product / by,
+        (Some(product), Round::Up) => product.div_ceil(by),
+        (None, round) => {
+            let (product, by) = (u128::from(number) * u128::from(times), u128::from(by));
+            let scaled = match round {
+                Round::Down => product / by,
+                Round::Up => product.div_ceil(by),
+            };
+            u64::try_from(scaled).unwrap_or(u64::MAX)
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Policy, Privacy};
+use super::{Policy, Privacy, STRANGERS};
 use crate::upstream::{Upstream, matches};
 
 /// The policies that say where a request may go. All of them must agree to a place.
@@ -35,6 +35,10 @@ impl fmt::Display for Barred {
         match self.what {
             What::Model => write!(formatter, "policy {policy:?} does not allow this model"),
             What::Upstream => write!(formatter, "policy {policy:?} does not allow this upstream"),
+            What::Cloud if policy == STRANGERS => formatter.write_str(
+                "this device is not known here, and unknown devices may use the models of the house only; the owner can give it a key \
+                 (airlane key create NAME) or make it known (airlane tenant set NAME --device ADDRESS)",
+            ),
             What::Cloud => write!(formatter, "policy {policy:?} lets no request leave the house"),
         }
     }

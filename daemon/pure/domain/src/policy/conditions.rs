@@ -12,7 +12,7 @@ use crate::upstream::matches;
 pub struct Conditions {
     /// Tenants.
     pub tenants: Vec<String>,
-    /// API keys, by the names that their owner gave them.
+    /// API keys, by their names (`airlane key list`).
     pub keys: Vec<String>,
     /// Groups, one of which the tenant must be in.
     pub groups: Vec<String>,
@@ -31,6 +31,8 @@ pub struct Conditions {
 pub struct Asks<'a> {
     /// Who is asking; empty where nobody knows.
     pub tenant: &'a str,
+    /// Nobody knows the device, and its requests are not to leave the house.
+    pub is_stranger: bool,
     /// The name of the key that was shown.
     pub key: Option<&'a str>,
     /// The groups that the tenant is in.

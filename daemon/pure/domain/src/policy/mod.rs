@@ -68,7 +68,17 @@ impl Layer {
     }
 }
 
+/// The policy of devices that nobody knows; no policy of the owner can have this name.
+pub const STRANGERS: &str = "unknown devices";
+
 impl Policy {
+    /// What holds for devices that nobody knows: they cost nothing.
+    #[must_use]
+    pub fn of_strangers() -> Self {
+        let rules = Rules { privacy: Privacy::LocalOnly, ..Rules::default() };
+        Self { name: STRANGERS.to_owned(), conditions: Conditions::default(), rules }
+    }
+
     /// The layer of its innermost condition.
     #[must_use]
     pub const fn layer(&self) -> Layer {

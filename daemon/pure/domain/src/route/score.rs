@@ -234,7 +234,7 @@ fn slowness(site: Option<&Site>) -> f64 {
 /// The price that is reckoned with. The house's own places cost nothing unless somebody says so.
 pub(super) fn price(info: Option<&ModelInfo>, is_local: bool) -> Price {
     let unknown = if is_local { Price::default() } else { UNKNOWN_PRICE };
-    info.and_then(|info| info.price).unwrap_or(unknown)
+    info.and_then(|info| info.prices.as_ref()?.plain()).unwrap_or(unknown)
 }
 
 /// What a strategy looks at, smallest first.

@@ -1,12 +1,14 @@
 //! Routes through a small house: a GPU box, a Mac with Ollama, Anthropic and a cloud with prices.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::catalogue::{Capabilities, Listings, ModelInfo, Price};
+use crate::catalogue::{Capabilities, Listings, ModelInfo};
 use crate::config::Alias;
 use crate::health::Symptom;
 use crate::places::Running;
+use crate::price::Prices;
 use crate::reading::{InMemory, Others};
 use crate::upstream::UpstreamKind;
 use crate::upstream::tests::upstream;
@@ -45,8 +47,8 @@ impl Fixture {
         };
         config.upstreams[2].local = false;
         config.upstreams[3].local = false;
-        let priced =
-            ModelInfo { price: Some(Price { prompt_micros: 100_000, output_micros: 400_000 }), ..model("qwen") };
+        let prices = Prices::from_line("input 0.1 output 0.4 | list | ").map(Arc::new);
+        let priced = ModelInfo { prices, ..model("qwen") };
         let listings = Listings::from([
             ("gpu".to_owned(), vec![model("qwen"), model("nomic-embed")]),
             ("mac".to_owned(), vec![model("qwen"), model("llama")]),

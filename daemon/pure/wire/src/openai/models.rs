@@ -1,14 +1,20 @@
 //! `GET /v1/models`: what servers tell of their models, and the catalogue for clients.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use domain::catalogue::{Capabilities, Listed, ModelInfo, Price};
+use domain::catalogue::{Capabilities, Listed, ModelInfo};
+use domain::money::PicoUsd;
+use domain::price::{Prices, Rates};
 use serde_json::{Map, Value, json};
 
 use super::extra::put;
 use super::loose;
 use crate::json;
 use crate::malformed::Malformed;
+
+/// What stands as the source of prices that a list tells.
+const PRICES_SOURCE: &str = "the upstream's list of models";
 
 /// Reads a server's list: OpenAI's form, a bare array (Together), and llama.cpp's with its second list `models`.
 /// Entries without a name are passed over; an entry told twice is merged.
@@ -57,7 +63,7 @@ fn info(entry: &Value) -> Option<ModelInfo> {
         loaded: loaded(entry),
         loaded_context_tokens: None,
         slots: None,
-        price: price(entry),
+        prices: prices(entry),
         id,
     })
 }
@@ -75,15 +81,28 @@ fn count(entry: &Value, at: &str) -> Option<u64> {
     member(entry, at).and_then(loose::count)
 }
 
-/// OpenRouter's `pricing`: texts of US dollars per token.
-fn price(entry: &Value) -> Option<Price> {
-    let micros = |at: &str| {
-        let dollars: f64 = member(entry, at)?.as_str()?.parse().ok()?;
-        // A price of a dollar per token or below nothing ("ask the provider") is none.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1e12")]
-        (0.0..1.0).contains(&dollars).then_some((dollars * 1e12).round() as u64)
+/// OpenRouter's `pricing`: US dollars per token, picture or request, as texts so that nothing is rounded. What is below
+/// nothing ("ask the provider") or no number is unknown; a model of which neither main price is known has none.
+fn prices(entry: &Value) -> Option<Arc<Prices>> {
+    let told = entry.get("pricing")?.as_object()?;
+    let price = |name: &str| match told.get(name)? {
+        Value::String(text) => PicoUsd::from_usd(text),
+        Value::Number(number) => PicoUsd::from_usd(&number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    Some(Price { prompt_micros: micros("/pricing/prompt")?, output_micros: micros("/pricing/completion")? })
+    // A part that costs nothing, as it stands in many lists, means that it has no price of its own, not that it is free.
+    let part = |name: &str| price(name).filter(|price| *price != PicoUsd::default());
+    let rates = Rates {
+        input: price("prompt"),
+        output: price("completion"),
+        cached_read: part("input_cache_read"),
+        cache_write: part("input_cache_write"),
+        reasoning: part("internal_reasoning"),
+        image: price("image"),
+        request: price("request"),
+    };
+    let is_told = rates.input.is_some() || rates.output.is_some();
+    is_told.then(|| Arc::new(Prices::new(rates, PRICES_SOURCE, "")))
 }
 
 /// The first of `places` with a count above zero; 0 means unknown.
@@ -180,7 +199,7 @@ fn merge(known: &mut ModelInfo, told: ModelInfo) {
     }
     fill!(known.capabilities, told.capabilities, chat, embeddings, tools, vision, reasoning);
     fill!(known, told, display_name, owned_by, created_s, context_tokens, output_tokens_max);
-    fill!(known, told, size_bytes, digest, family, parameter_size, quantization, loaded);
+    fill!(known, told, size_bytes, digest, family, parameter_size, quantization, loaded, prices);
 }
 
 /// Writes the catalogue as OpenAI's list, with the members that OpenRouter and vLLM add where they are known.
@@ -269,6 +288,39 @@ mod tests {
         let together = one(r#"[{"id":"t","context_length":0,"type":"embedding"}]"#);
         assert_eq!((together.context_tokens, together.capabilities.embeddings), (None, Some(true)));
         assert_eq!(together.capabilities.chat, Some(false));
+    }
+
+    #[test]
+    fn prices_are_read_exactly() {
+        let none = ModelInfo::default().prices;
+        for (told, want) in [
+            (
+                r#"{"prompt":"0.0000025","completion":"0.00001","request":"0","image":"0.003613","input_cache_read":"0.00000125",
+                "input_cache_write":"0","internal_reasoning":"0","web_search":"0.01"}"#,
+                Some("input 2.5 output 10 cached_read 1.25 image 3613 request 0"),
+            ),
+            (r#"{"prompt":"0.00000019999999999999998","completion":"0.0000000375"}"#, Some("input 0.2 output 0.0375")),
+            (r#"{"prompt":0.0000025,"completion":1e-5}"#, Some("input 2.5 output 10")),
+            (
+                r#"{"prompt":"0.000001","completion":"0.000002","internal_reasoning":"0.000003","input_cache_write":"0.00000125"}"#,
+                Some("input 1 output 2 cache_write 1.25 reasoning 3"),
+            ),
+            (r#"{"prompt":"0","completion":"0"}"#, Some("input 0 output 0")),
+            (r#"{"prompt":"0.000001","completion":"-1"}"#, Some("input 1")),
+            // "Ask the provider", nonsense, and prices that nobody asks.
+            (r#"{"prompt":"-1","completion":"-1"}"#, None),
+            (r#"{"prompt":"","completion":"a lot","request":"0.5"}"#, None),
+            (r#"{"prompt":"1e9","completion":"99999999999"}"#, None),
+            (r#"{"prompt":["0"],"completion":null}"#, None),
+            ("{}", None),
+            ("7", None),
+        ] {
+            let model = one(&format!(r#"{{"data":[{{"id":"a/b","pricing":{told}}}]}}"#));
+            let line = model.prices.as_ref().map(|prices| prices.to_line());
+            let want = want.map(|want| format!("{want} | {PRICES_SOURCE} | "));
+            assert_eq!(line, want, "{told}");
+        }
+        assert_eq!(one(r#"{"data":[{"id":"a"}]}"#).prices, none);
     }
 
     #[test]

@@ -31,9 +31,13 @@ pub(crate) enum StoreError {
 
 /// What is to be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The file is of no use: it is put aside, and another one begun.
+pub(crate) enum Kind {
+    /// The file is of no use.
     Damaged,
+    /// Something in it is of another kind than what was written.
+    Odd,
+    /// It is whole, and not ours or not yet ours.
+    Foreign,
     /// No space left on the disk.
     Full,
     /// The disk, the directory or the file cannot be written.
@@ -44,30 +48,50 @@ pub(super) enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Whether the file is of no use to a room that can make its content again.
+    pub(crate) fn is_useless(self) -> bool {
+        matches!(self, Self::Damaged | Self::Odd | Self::Foreign)
+    }
+}
+
 impl StoreError {
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => kind(failure.code),
             // A value is of another type than was written.
-            Self::Sqlite(_) | Self::Foreign | Self::Newer(_) | Self::FoundDamaged => Kind::Damaged,
+            Self::Sqlite(_) => Kind::Odd,
+            Self::FoundDamaged => Kind::Damaged,
+            Self::Foreign | Self::Newer(_) => Kind::Foreign,
             Self::Io(error) => io_kind(error.kind()),
             Self::NotOurs | Self::NoMemory => Kind::Other,
         }
     }
 
     /// What the owner is told.
-    pub(super) fn sentence(&self, path: &Path) -> String {
-        let (path, seen) = (path.display(), "kept answers are in memory only");
+    pub(crate) fn sentence(&self, path: &Path, words: &Words) -> String {
+        let (path, Words { seen, less, .. }) = (path.display(), words);
         match self.kind() {
-            Kind::Damaged => format!("{seen}: {path} is damaged ({self}) and could not be put aside; remove it"),
-            Kind::Full => {
-                format!("{seen}: there is no space left for {path}; free some, or lower cache.disk_mib and restart")
+            Kind::Damaged | Kind::Odd => {
+                format!("{seen}: {path} is damaged ({self}) and could not be put aside; remove it")
             }
+            Kind::Foreign => format!("{seen}: {path} cannot be used, since {self}; move it elsewhere, or set data.dir"),
+            Kind::Full => format!("{seen}: there is no space left for {path}; free some, or {less}"),
             Kind::ReadOnly => format!("{seen}: {path} cannot be written; give airlane the right to, or set data.dir"),
             Kind::Busy => format!("{seen}: another program holds {path}; close it there"),
             Kind::Other => format!("{seen}: {path} cannot be used: {self}"),
         }
     }
+}
+
+/// A room's words for the troubles of its file.
+pub(crate) struct Words {
+    /// What they mean for the owner.
+    pub(crate) seen: &'static str,
+    /// What would make the file smaller.
+    pub(crate) less: &'static str,
+    /// What lies in the file, where that is in memory.
+    pub(crate) in_memory: &'static str,
 }
 
 fn io_kind(kind: io::ErrorKind) -> Kind {
@@ -83,12 +107,9 @@ fn io_kind(kind: io::ErrorKind) -> Kind {
 fn kind(code: ErrorCode) -> Kind {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all the others are alike")]
     match code {
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Kind::Damaged,
         // An error of SQL itself, where the same SQL ran before, is a table that is gone.
-        ErrorCode::DatabaseCorrupt
-        | ErrorCode::NotADatabase
-        | ErrorCode::Unknown
-        | ErrorCode::TypeMismatch
-        | ErrorCode::ConstraintViolation => Kind::Damaged,
+        ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ConstraintViolation => Kind::Odd,
         ErrorCode::DiskFull => Kind::Full,
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Kind::ReadOnly,
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::Busy,

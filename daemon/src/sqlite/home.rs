@@ -10,72 +10,79 @@ use domain::cache;
 use ring::digest::{SHA256, digest};
 use rusqlite::Connection;
 
-use super::error::{Kind, StoreError};
-use super::file::{self, beside};
+use super::file::beside;
+use super::{StoreError, file};
 
-/// The file's name.
-const NAME: &str = "cache.db";
 /// Where file systems in memory usually are.
 const IN_MEMORY: [&str; 3] = ["/dev/shm", "/run", "/tmp"];
 /// Linux's numbers of the file systems tmpfs and ramfs.
 const MEMORY_KINDS: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
 #[derive(Debug, Clone)]
-pub(super) struct Home {
+pub(crate) struct Home {
     data: PathBuf,
+    /// The file's name.
+    name: &'static str,
     copy_every: Option<Duration>,
     memories: Vec<PathBuf>,
 }
 
 impl Home {
-    pub(super) fn new(data: &Path, store: cache::Store) -> Self {
+    pub(crate) fn new(data: &Path, name: &'static str, store: cache::Store) -> Self {
         let copy_every = match store {
             cache::Store::Disk => None,
             cache::Store::Memory { copy_every } => Some(copy_every),
         };
-        Self { data: data.to_owned(), copy_every, memories: IN_MEMORY.map(PathBuf::from).to_vec() }
+        Self { data: data.to_owned(), name, copy_every, memories: IN_MEMORY.map(PathBuf::from).to_vec() }
     }
 
     /// Time between two copies; `None` where the file itself is on the disk.
-    pub(super) const fn copy_every(&self) -> Option<Duration> {
+    pub(crate) const fn copy_every(&self) -> Option<Duration> {
         self.copy_every
     }
 
     /// The file in the data directory.
-    pub(super) fn on_disk(&self) -> PathBuf {
-        self.data.join(NAME)
+    pub(crate) fn on_disk(&self) -> PathBuf {
+        self.data.join(self.name)
     }
 
     /// The file that is worked on. One in memory that a killed daemon left is newer than its copy; where there is none it
     /// is made from the copy, and a sentence says what was wrong with that.
-    pub(super) fn prepare(&self) -> Result<(PathBuf, Option<String>), StoreError> {
+    pub(crate) fn prepare(&self) -> Result<(PathBuf, Option<String>), StoreError> {
         let on_disk = self.on_disk();
         if self.copy_every.is_none() {
             return Ok((on_disk, None));
         }
-        let path = self.memory_dir()?.join(NAME);
+        let path = self.memory_dir()?.join(self.name);
         if path.exists() || !on_disk.exists() {
             return Ok((path, None));
         }
         let note = match duplicate(&on_disk, &path) {
             Ok(()) => None,
-            Err(error) if error.kind() == Kind::Damaged => Some(file::set_aside(&on_disk, &error)?),
+            Err(error) if error.kind().is_useless() => Some(file::set_aside(&on_disk, &error)?),
             Err(error) => return Err(error),
         };
         Ok((path, note))
     }
 
     /// Copies the file in memory to the disk, in one step for whoever looks.
-    pub(super) fn copy(&self, connection: &Connection) -> Result<(), StoreError> {
+    pub(crate) fn copy(&self, connection: &Connection) -> Result<(), StoreError> {
         copy(connection, &self.on_disk())
     }
 
-    /// Gives the memory back: the copy on the disk is as new.
-    pub(super) fn leave(&self) -> Result<(), StoreError> {
-        if self.copy_every.is_some() {
-            fs::remove_dir_all(self.memory_dir()?)?;
+    /// Gives the memory back: the copy on the disk is as new. The last file takes the directory with it.
+    pub(crate) fn leave(&self) -> Result<(), StoreError> {
+        if self.copy_every.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let dir = self.memory_dir()?;
+        for end in ["", "-wal", "-shm", "-journal", ".part", ".damaged"] {
+            file::remove(&beside(&dir.join(self.name), end))?;
+        }
+        match fs::remove_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// A directory in memory that belongs to the data directory, and nobody else can look into.

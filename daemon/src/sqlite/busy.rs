@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub(super) struct Busy {
+pub(crate) struct Busy {
     began: Instant,
     /// In microseconds from `began`; 0 is not at all.
     since_us: AtomicU64,
 }
 
 impl Busy {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { began: Instant::now(), since_us: AtomicU64::new(0) }
     }
 
@@ -18,12 +18,12 @@ impl Busy {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
-    pub(super) fn longer_than(&self, most: Duration) -> bool {
+    pub(crate) fn longer_than(&self, most: Duration) -> bool {
         let since_us = self.since_us.load(Ordering::Relaxed);
         since_us > 0 && u128::from(self.now_us().saturating_sub(since_us)) > most.as_micros()
     }
 
-    pub(super) fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn work<T>(&self, work: impl FnOnce() -> T) -> T {
         /// Also when the thread panics.
         struct Over<'a>(&'a Busy);
         impl Drop for Over<'_> {

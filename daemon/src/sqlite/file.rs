@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{Kind, StoreError};
-use super::schema::migrate;
+use super::{Kind, StoreError};
 
 /// Most that a log of changes takes on the disk when it has been taken over, in bytes.
 const LOG_BYTES_MAX: u32 = 8 << 20;
@@ -18,25 +17,35 @@ const PAGES_KIB: i32 = 1_024;
 
 /// A file that can be written.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) connection: Connection,
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
     /// What was there before could not be used; a sentence for the owner.
-    pub(super) note: Option<String>,
+    pub(crate) note: Option<String>,
+}
+
+/// How a room's file is opened.
+pub(crate) struct Plan {
+    /// Brings its tables up to this version.
+    pub(crate) migrate: fn(&mut Connection) -> Result<(), StoreError>,
+    /// Whether what is taken out of the file is to be overwritten.
+    pub(crate) is_secret: bool,
+    /// Whether a file that has this trouble is put aside, and another one begun.
+    pub(crate) is_of_no_use: fn(Kind) -> bool,
 }
 
 /// Opens the file for the one who writes; one that is of no use is put aside.
-pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
-    match open_as_it_is(path) {
-        Err(error) if error.kind() == Kind::Damaged => {
+pub(crate) fn open(path: &Path, plan: &Plan) -> Result<Opened, StoreError> {
+    match open_as_it_is(path, plan) {
+        Err(error) if (plan.is_of_no_use)(error.kind()) => {
             let note = set_aside(path, &error)?;
-            Ok(Opened { connection: open_as_it_is(path)?, note: Some(note) })
+            Ok(Opened { connection: open_as_it_is(path, plan)?, note: Some(note) })
         }
         opened => Ok(Opened { connection: opened?, note: None }),
     }
 }
 
 /// Puts a file that is of no use aside, in the place of the one before; gives the sentence that tells it.
-pub(super) fn set_aside(path: &Path, why: &StoreError) -> Result<String, StoreError> {
+pub(crate) fn set_aside(path: &Path, why: &StoreError) -> Result<String, StoreError> {
     let aside = beside(path, ".damaged");
     fs::rename(path, &aside)?;
     // They belong to that file only: with another one they would make damage of it.
@@ -47,7 +56,7 @@ pub(super) fn set_aside(path: &Path, why: &StoreError) -> Result<String, StoreEr
 }
 
 /// Removes a file that may be missing.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -55,24 +64,24 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// The path with something at its end.
-pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()
 }
 
 /// Which file stands under a path: its device and its number there.
-pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Makes the file, if there is none. Answers are for their owner's eyes only; what SQLite puts beside the file has the
+/// Makes the file, if there is none. What is in it is for their owner's eyes only; what SQLite puts beside the file has the
 /// file's permissions.
-pub(super) fn create_private(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
-fn open_as_it_is(path: &Path) -> Result<Connection, StoreError> {
+fn open_as_it_is(path: &Path, plan: &Plan) -> Result<Connection, StoreError> {
     create_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
@@ -84,17 +93,18 @@ fn open_as_it_is(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA synchronous = NORMAL;
          PRAGMA journal_size_limit = {LOG_BYTES_MAX};
          PRAGMA cache_size = -{PAGES_KIB};
-         PRAGMA secure_delete = ON;
+         PRAGMA secure_delete = {};
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;
-         PRAGMA cell_size_check = ON;"
+         PRAGMA cell_size_check = ON;",
+        if plan.is_secret { "ON" } else { "OFF" }
     ))?;
-    migrate(&mut connection)?;
+    (plan.migrate)(&mut connection)?;
     Ok(connection)
 }
 
 /// Opens the file for one who only reads.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_millis(5))?;
