@@ -20,6 +20,7 @@ use webui::{
 
 use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
+use crate::edges::Clock;
 use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::tenants::Tenants;
@@ -32,6 +33,7 @@ pub(crate) struct House {
     pub(crate) cache: Arc<Cache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<crate::nodes::Nodes>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) started: Instant,
     /// Those of the endpoint as clients write them, the best one first.
@@ -87,7 +89,10 @@ impl Console for House {
     }
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {
-        explain::decide(&self.dispatcher, &self.live.now(), question)
+        let snapshot = self.live.now();
+        let unix_s = i64::try_from(self.clock.unix_ms() / 1_000).unwrap_or(i64::MAX);
+        let now = explain::Now { unix_s, pulse: self.live.pulse(&snapshot, self.metrics.waiting.get()) };
+        explain::decide(&self.dispatcher, &snapshot, question, &now)
     }
 
     fn nodes(&self) -> Nodes {

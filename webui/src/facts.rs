@@ -11,7 +11,7 @@ use std::time::Duration;
 use domain::health::State;
 use serde::{Deserialize, Serialize};
 
-pub use decision::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
+pub use decision::{Asker, Candidate, Chosen, DecidedBy, Decision, DroppedRow, Parts, PolicyRow, Question, RefusalRow};
 pub use kept::{CacheEntries, WrongAnswer};
 pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};

@@ -31,9 +31,10 @@ use domain::telemetry::Telemetry;
 use domain::tenant::Tenant;
 
 pub use facts::{
-    CacheEntries, Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, KeyName, KeyWish, Keys,
-    ModelRow, NewKey, NodeName, NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question,
-    RefusalRow, Rotation, RouterRow, SiteRow, TenantName, Tenants, UpstreamRow, UpstreamState, WrongAnswer,
+    Asker, CacheEntries, Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, KeyName,
+    KeyWish, Keys, ModelRow, NewKey, NodeName, NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow,
+    Places, PolicyRow, Question, RefusalRow, Rotation, RouterRow, SiteRow, TenantName, Tenants, UpstreamRow,
+    UpstreamState, WrongAnswer,
 };
 
 /// What runs and what needs the owner.

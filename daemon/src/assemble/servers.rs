@@ -175,6 +175,7 @@ fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyho
         cache: parts.cache.clone(),
         metrics: parts.metrics.clone(),
         nodes: parts.nodes.clone(),
+        clock: parts.clock.clone(),
         tenants: parts.tenants.clone(),
         started: parts.started,
         base_urls: urls,

@@ -119,6 +119,7 @@ fn policy(table: &mut Table<'_, '_>) -> PolicyDraft {
         tenants: table.take_texts("tenants"),
         keys: table.take_texts("keys"),
         groups: table.take_texts("groups"),
+        when: table.take_text("when"),
         apps: table.take_texts("apps"),
         clients: table.take_texts("clients"),
         models: table.take_texts("models"),

@@ -183,6 +183,7 @@ pub struct PolicyDraft {
     pub tenants: Option<Vec<String>>,
     pub keys: Option<Vec<String>>,
     pub groups: Option<Vec<String>>,
+    pub when: Option<String>,
     pub allow_models: Option<Vec<String>>,
     pub allow_upstreams: Option<Vec<String>>,
     pub privacy: Option<String>,

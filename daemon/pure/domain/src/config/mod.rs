@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::cache;
-use crate::policy::{Asks, Effective, Policy};
+use crate::policy::{Asks, Effective, Policy, When};
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
 use crate::tenant::Unknown;
@@ -63,18 +63,23 @@ impl Config {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
 
-    /// What holds for a request: all policies whose conditions it meets.
-    #[must_use]
-    pub fn policy(&self, asks: &Asks<'_>) -> Arc<Effective> {
+    /// What holds for a request: all policies whose conditions it meets. A condition that cannot be worked out counts as met;
+    /// `slips` is told the policy's name and why.
+    pub fn policy(&self, asks: &Asks<'_>, mut slips: impl FnMut(&str, String)) -> Arc<Effective> {
+        let mut holds = |policy: &&Arc<Policy>| policy.conditions.hold(asks, &mut |why| slips(&policy.name, why));
         let strangers = asks.is_stranger.then(|| Arc::new(Policy::of_strangers()));
-        let holding: Vec<Arc<Policy>> = strangers
-            .into_iter()
-            .chain(self.policies.iter().filter(|policy| policy.conditions.hold(asks)).cloned())
-            .collect();
+        let holding: Vec<Arc<Policy>> =
+            strangers.into_iter().chain(self.policies.iter().filter(|policy| holds(policy)).cloned()).collect();
         if holding.is_empty() {
             return self.default_policy.clone();
         }
         Arc::new(Effective::of(holding, &self.default_policy.cache))
+    }
+
+    /// Whether a policy asks how the house does.
+    #[must_use]
+    pub fn asks_pulse(&self) -> bool {
+        self.policies.iter().filter_map(|policy| policy.conditions.when.as_ref()).any(When::asks_pulse)
     }
 
     /// Keys whose change needs a restart: what of `self` differs from `other` in them.

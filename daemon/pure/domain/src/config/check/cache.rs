@@ -101,7 +101,8 @@ mod tests {
         let memory = CacheDraft { store: text("memory"), ..CacheDraft::default() };
         let small = check(&Draft { cache: memory, ..Draft::default() }).unwrap();
         assert_eq!(small.cache.disk_max_bytes, IN_MEMORY_BYTES, "memory is scarcer than disk");
-        let (faq, others) = (config.policy(&Asks::default()), &config.default_policy);
+        let (faq, others) =
+            (config.policy(&Asks::default(), |name, why| panic!("{name}: {why}")), &config.default_policy);
         assert_eq!((others.cache.chat, &others.cache.scope), (Chat::Off, &Scope::Tenant));
         let rules = &faq.cache;
         assert_eq!((rules.chat, rules.ttl.as_secs(), rules.embeddings), (Chat::All, 60, true));
