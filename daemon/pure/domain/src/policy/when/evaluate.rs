@@ -151,6 +151,7 @@ mod tests {
         let (models, groups) = (names(&["gpt-5", "qwen"]), names(&["kids", "school"]));
         let asks = Asks {
             tenant: "mia",
+            is_stranger: false,
             key: Some("laptop"),
             groups: &groups,
             app: "curl",
