@@ -27,7 +27,7 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { store: Store::Disk, days: 90, sums_days: 400, bytes_max: 1 << 30, spool_bytes_max: 16 << 20 }
+        Self { store: Store::Disk, days: 400, sums_days: 400, bytes_max: 512 << 20, spool_bytes_max: 16 << 20 }
     }
 }
 
