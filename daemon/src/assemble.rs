@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use domain::ledger::Settings as LedgerSettings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,7 @@ use crate::dispatch::Dispatcher;
 use crate::edges::{Clock, SystemClock};
 use crate::gateway::{Flights, Gateway, Judges};
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
@@ -40,6 +42,9 @@ const FIRST_ROUND_MAX: Duration = Duration::from_millis(1_500);
 /// Longest wait at the end for the disk with the kept answers: they can be asked for again.
 const CACHE_CLOSE_MAX: Duration = Duration::from_secs(5);
 
+/// Longest wait at the end for the disk with the ledger: what is not written is lost.
+const LEDGER_CLOSE_MAX: Duration = Duration::from_secs(20);
+
 /// Everything that workers share.
 pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
@@ -49,6 +54,7 @@ pub(crate) struct Parts {
     judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) ready: Arc<AtomicBool>,
@@ -65,6 +71,7 @@ impl Parts {
             dispatcher: self.dispatcher.clone(),
             cache: self.cache.clone(),
             flights: self.flights.clone(),
+            ledger: self.ledger.clone(),
             tenants: self.tenants.clone(),
             judges: self.judges.clone(),
             metrics: self.metrics.clone(),
@@ -101,6 +108,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         live,
         metrics,
         nodes,
+        ledger: Arc::new(Ledger::new(&LedgerSettings::default(), data.path(), clock.clone())),
         tenants,
         trust,
         ready: Arc::new(AtomicBool::new(false)),
@@ -125,6 +133,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     parts.stopping.store(true, Ordering::Relaxed);
     servers.drain(&parts, config.endpoint.drain, signals.stop()).await;
     parts.cache.close(CACHE_CLOSE_MAX).await;
+    parts.ledger.close(LEDGER_CLOSE_MAX).await;
     info!("stopped");
     ended
 }
@@ -166,6 +175,8 @@ async fn start_tasks(
         tasks.optional("config-watch", move || settings::watch(file.clone(), wishes.clone()));
     }
     start_cache(tasks, parts);
+    let ledger = parts.ledger.clone();
+    tasks.thread("ledger", move || ledger.write());
     start_nodes(tasks, parts);
     start_sensors(tasks, config, parts);
     Ok(wishes)

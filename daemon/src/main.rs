@@ -11,7 +11,6 @@ mod exporters;
 mod gateway;
 mod gpu;
 mod keeper;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "it is put in where requests are settled"))]
 mod ledger;
 mod live;
 mod logging;

@@ -48,6 +48,7 @@ impl Job {
             return Err(self.unknown().into());
         };
         slot.sends();
+        self.sends(&upstream.name, &prepared);
         let mut hedge = Hedge::of(&slot);
         let called: Result<Result<Reply, CallError>, Won> = tokio::select! {
             biased;
@@ -95,6 +96,13 @@ impl Job {
         let path = leg.far.path();
         let path = if is_beta { format!("{path}?beta=true").into() } else { path.into() };
         Ok(Prepared { path, body, stream: self.ask.stream })
+    }
+
+    /// So much goes out to an upstream.
+    pub(super) fn sends(&self, upstream: &str, prepared: &Prepared) {
+        if let Some(account) = &self.settlement.account {
+            account.sends(upstream, prepared.body.len());
+        }
     }
 
     /// The headers for a place.

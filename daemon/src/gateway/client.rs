@@ -9,6 +9,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, USER_AGENT};
 use domain::cache::Directives;
 use domain::config::Config;
 use domain::lane::Lane;
+use domain::ledger::Text;
 use domain::policy::{Asks, Effective, Pulse};
 use domain::refusal::Refusal;
 use domain::tenant::{Identity, Unknown};
@@ -23,6 +24,8 @@ pub(super) struct Client {
     pub(super) lane: Lane,
     /// Who asks; the house shares fairly among tenants.
     pub(super) identity: Rc<Identity>,
+    /// What the program calls itself.
+    pub(super) app: Text,
     /// How long it waits for an answer, if it says so.
     pub(super) patience: Patience,
     /// What holds for it.
@@ -92,6 +95,7 @@ impl Client {
         Ok(Self {
             forwarded: Forwarded::of(request),
             lane: policy.lane_of(lane.unwrap_or_default()),
+            app: app(request).into(),
             identity,
             patience: Patience::of(|name| seconds(request.headers().get(name)?.to_str().ok()?), ask.stream),
             policy,

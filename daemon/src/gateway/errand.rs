@@ -15,6 +15,7 @@ use domain::tenant::Identity;
 use wire::exchange::Ask;
 
 use super::Gateway;
+use super::account::Account;
 use super::client::{Client, Patience};
 use super::forward::Forwarded;
 use super::job::{Job, entry};
@@ -50,7 +51,9 @@ impl Errand {
         let snapshot = gateway.live.now();
         let ask = self.ask(&snapshot, surface, body)?;
         let metrics = gateway.metrics.clone();
-        let settlement = Settlement::new(metrics, self.request_id.clone(), surface, Instant::now());
+        let mut settlement = Settlement::new(metrics, self.request_id.clone(), surface, Instant::now());
+        let account = Account::new(gateway, snapshot.clone(), self.identity.clone());
+        settlement.account = Some(Box::new(account));
         Some(Job::new(gateway.clone(), snapshot, self.client(), self.request_id.clone(), ask, settlement))
     }
 
@@ -82,6 +85,7 @@ impl Errand {
             forwarded: Forwarded::default(),
             lane: self.lane,
             identity: self.identity.clone(),
+            app: "airlane".into(),
             patience: Patience { answer: Some(self.patience), silence: None },
             policy: self.policy.clone(),
             wishes: self.wishes.clone(),

@@ -86,6 +86,7 @@ impl Job {
         self.copied.replace(Some(leg.target.clone()));
         let Ok(prepared) = self.prepare(leg) else { return Hedge::Over };
         self.settlement.attempt();
+        self.sends(&leg.target.upstream, &prepared);
         let transcoder = self.ask.stream.then(|| Transcoder::new(&self.ask, leg.far, self.context.clone()));
         let sent = (prepared, self.headers(leg));
         Hedge::Sent(Box::pin(copy(self.gateway.clone(), self.snapshot.clone(), slot, sent, transcoder)))

@@ -161,6 +161,10 @@ impl Job {
             wish.provider.ignore.extend(others.map(|upstream| upstream.name.clone()));
         }
         let entry = entry(&gateway, &ask, &client);
+        let mut settlement = settlement;
+        if let Some(account) = &mut settlement.account {
+            account.of(&client, ask.model(), ask.wish.prompt_tokens);
+        }
         let heartbeat = snapshot.config.endpoint.heartbeat;
         let heartbeat_every = match client.patience.silence {
             Some(silence) => heartbeat.min((silence / 2).max(HEARTBEAT_MIN)),
@@ -219,6 +223,7 @@ impl Job {
             self.entry.tried.push(target.clone());
             match self.call(slot).await {
                 Ok(live) => {
+                    self.goes(&live);
                     self.waits.set(Waits::Unnamed);
                     self.settlement.phase = Phase::Prefill;
                     return Ok(live);
@@ -236,6 +241,13 @@ impl Job {
                     self.failure = Some(error);
                 }
             }
+        }
+    }
+
+    /// An upstream has accepted: the ledger is told why it was this one.
+    fn goes(&mut self, live: &Live) {
+        if let Some(account) = &mut self.settlement.account {
+            account.reason = live.leg().reason().to_string().as_str().into();
         }
     }
 

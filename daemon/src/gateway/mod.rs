@@ -1,5 +1,6 @@
 //! The LLM endpoint. One request is one line: admit → recall → choose → call → relay → settle (see `serve`).
 
+mod account;
 mod admit;
 mod answer_error;
 mod attempt;
@@ -33,6 +34,7 @@ use std::sync::atomic::AtomicBool;
 use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::edges::Clock;
+use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::tenants::Tenants;
@@ -49,6 +51,7 @@ pub(crate) struct Gateway {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::config::Config;
 use domain::refusal::Refusal;
 use domain::surface::Surface;
 use domain::tenant::Identity;
 use wire::exchange::{Answer, Ask, answer};
 
+use super::account::Account;
 use super::admit::admit;
 use super::answer_error::{ServeError, respond};
 use super::client::Client;
@@ -22,6 +22,7 @@ use super::job::{Job, Live};
 use super::recall::{Recalled, again, recall};
 use super::settle::Settlement;
 use super::{Gateway, count, forward, preload, read, relay, replay};
+use crate::live::Snapshot;
 use crate::upstreams::Fault;
 
 /// Largest whole answer taken from an upstream: pictures and thousands of vectors fit.
@@ -42,7 +43,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let request_id: Rc<str> = forward::request_id_or_new(request.headers(), &gateway).into();
     let snapshot = gateway.live.now();
     let mut settlement = Settlement::new(gateway.metrics.clone(), request_id.clone(), surface, started);
-    let served = match read_ask(&gateway, &snapshot.config, surface, &request, payload).await {
+    let served = match read_ask(&gateway, &snapshot, &mut settlement, &request, payload).await {
         Ok((mut ask, identity)) => {
             settlement.stream = ask.stream;
             match Client::of(&request, &gateway, &snapshot.config, &ask, identity) {
@@ -92,23 +93,25 @@ async fn own(job: Job) -> Result<HttpResponse, Arc<ServeError>> {
 /// Lets the request in and reads it.
 async fn read_ask(
     gateway: &Gateway,
-    config: &Config,
-    surface: Surface,
+    snapshot: &Arc<Snapshot>,
+    settlement: &mut Settlement,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Ask, Rc<Identity>), ServeError> {
     if gateway.stopping.load(Ordering::Relaxed) {
         return Err(Refusal::Stopping { retry_after: RETRY_AFTER_STOP }.into());
     }
-    let endpoint = &config.endpoint;
+    let endpoint = &snapshot.config.endpoint;
     let identity = admit(request, gateway, endpoint).await?;
+    let account = Account::new(gateway, snapshot.clone(), identity.clone());
+    settlement.account = Some(Box::new(account));
     let hops = forward::hops(request.headers());
     if hops > HOPS_MAX {
         return Err(Refusal::Loops { hops }.into());
     }
     let body = read::body(request, payload, endpoint.body_max_bytes, endpoint.client_timeout).await?;
-    let ask = Ask::read(surface, &body)?;
-    if ask.mock_fallbacks && !config.route.mock_fallbacks {
+    let ask = Ask::read(settlement.surface, &body)?;
+    if ask.mock_fallbacks && !snapshot.config.route.mock_fallbacks {
         return Err(Refusal::MockOff.into());
     }
     Ok((ask, identity))

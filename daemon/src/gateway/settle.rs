@@ -10,6 +10,7 @@ use domain::surface::Surface;
 use domain::usage::Usage;
 use tracing::info;
 
+use super::account::{Account, Course};
 use crate::metrics::{AtUpstream, Ended, Metrics};
 
 /// How far a request has come.
@@ -40,7 +41,7 @@ impl Phase {
 pub(super) struct Settlement {
     metrics: Arc<Metrics>,
     request_id: Rc<str>,
-    surface: Surface,
+    pub(super) surface: Surface,
     pub(super) stream: bool,
     started: Instant,
     pub(super) phase: Phase,
@@ -58,6 +59,8 @@ pub(super) struct Settlement {
     /// How it met the kept answers.
     pub(super) cache: Option<&'static str>,
     outcome: Option<&'static str>,
+    /// Nothing before it is known who asks.
+    pub(super) account: Option<Box<Account>>,
 }
 
 impl Settlement {
@@ -80,6 +83,7 @@ impl Settlement {
             pieces: 0,
             cache: None,
             outcome: None,
+            account: None,
         }
     }
 
@@ -158,6 +162,7 @@ impl Drop for Settlement {
         if self.outcome.is_none() {
             self.metrics.cancelled(self.phase.name());
         }
+        let account = self.account.take();
         let (upstream, model) = self.labels();
         let total = self.elapsed();
         let first_token = self.first_piece.map(|first| first.duration_since(self.started));
@@ -172,6 +177,20 @@ impl Drop for Settlement {
             usage: self.usage,
             cache: self.cache,
         });
+        if let Some(account) = account {
+            account.close(&Course {
+                surface: self.surface,
+                target: self.target.as_ref(),
+                outcome,
+                cache: self.cache,
+                phase: self.phase,
+                usage: self.usage,
+                pieces: self.pieces,
+                queued: self.queued,
+                first_token,
+                total,
+            });
+        }
         info!(
             request.id = %self.request_id,
             path = self.surface.path(),

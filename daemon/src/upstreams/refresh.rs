@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::catalogue::{Catalogue, Listings, ModelInfo};
 use domain::config::Config;
+use domain::price::Table;
 use domain::upstream::Upstream;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -36,6 +37,8 @@ pub(crate) struct Refresh {
     /// The numbers of the lists of those upstreams that tell when their list has changed: our nodes.
     lists: watch::Receiver<HashMap<String, u64>>,
     upstreams: HashMap<String, Known>,
+    /// What is known of prices that upstreams do not tell.
+    prices: Table,
 }
 
 /// What is known of one upstream.
@@ -71,7 +74,7 @@ impl Refresh {
         configs: watch::Receiver<Arc<Config>>,
         lists: watch::Receiver<HashMap<String, u64>>,
     ) -> Self {
-        Self { live, clients, metrics, configs, lists, upstreams: HashMap::new() }
+        Self { live, clients, metrics, configs, lists, upstreams: HashMap::new(), prices: Table::shipped() }
     }
 
     /// Works until nobody publishes configs any more.
@@ -153,7 +156,7 @@ impl Refresh {
         };
         self.metrics.reachable(name, answered.listed.is_ok());
         known.shown = answered.shown;
-        known.note(answered.listed, refresh);
+        known.note(answered.listed.map(|models| priced(models, &known.upstream, &self.prices)), refresh);
         self.compare();
         self.publish();
     }
@@ -178,6 +181,16 @@ impl Refresh {
         let first_round_over = states.iter().all(|state| state.asked);
         self.live.publish(Snapshot { config, catalogue, upstreams: states, first_round_over });
     }
+}
+
+/// The models with the prices of their vendor's list, where the upstream tells none.
+fn priced(mut models: Vec<ModelInfo>, upstream: &Upstream, prices: &Table) -> Vec<ModelInfo> {
+    if let Some(vendor) = prices.vendor(upstream.host()) {
+        for model in models.iter_mut().filter(|model| model.prices.is_none()) {
+            model.prices = prices.find(vendor, &model.id).cloned().map(Arc::new);
+        }
+    }
+    models
 }
 
 impl Known {
