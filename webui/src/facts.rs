@@ -2,6 +2,7 @@
 
 mod decision;
 mod kept;
+mod ledger;
 mod nodes;
 mod places;
 mod tenants;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decision::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
 pub use kept::{CacheEntries, WrongAnswer};
+pub use ledger::{LedgerLine, LedgerPage, LedgerSummary, LedgerSums};
 pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};
 pub use tenants::{KeyName, KeyWish, Keys, NewKey, Rotation, TenantName, Tenants};
