@@ -173,6 +173,7 @@ fn bind_console(config: &Config, parts: &Arc<Parts>, urls: Vec<String>) -> anyho
         live: parts.live.clone(),
         dispatcher: parts.dispatcher.clone(),
         cache: parts.cache.clone(),
+        ledger: parts.ledger.clone(),
         metrics: parts.metrics.clone(),
         nodes: parts.nodes.clone(),
         clock: parts.clock.clone(),

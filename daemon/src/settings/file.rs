@@ -5,8 +5,8 @@ use std::path::Path;
 use domain::calendar::Zone;
 use domain::config::{
     AliasDraft, BudgetDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft,
-    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft,
-    RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
+    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LedgerDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft,
+    PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -87,6 +87,12 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
                 tokenizer: table.take_text("tokenizer"),
             }),
             rules: cache_rules(table),
+        }),
+        ledger: section(&mut root, "ledger", |table| LedgerDraft {
+            keep_days: table.take("keep_days"),
+            disk_mib: table.take("disk_mib"),
+            store: table.take_text("store"),
+            copy_every_s: table.take("copy_every_s"),
         }),
         policies: root.each_table("policy", policy),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),

@@ -27,6 +27,8 @@ pub struct Draft {
     pub nodes: NodesDraft,
     /// `[cache]`
     pub cache: CacheDraft,
+    /// `[ledger]`
+    pub ledger: LedgerDraft,
     /// `[[policy]]`
     pub policies: Vec<PolicyDraft>,
     /// `[[upstream]]`
@@ -159,6 +161,16 @@ pub struct CacheRulesDraft {
 pub struct TableDraft {
     pub vectors: Option<String>,
     pub tokenizer: Option<String>,
+}
+
+/// `[ledger]`, see [`crate::ledger::Settings`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct LedgerDraft {
+    pub keep_days: Option<u64>,
+    pub disk_mib: Option<u64>,
+    pub store: Option<String>,
+    pub copy_every_s: Option<u64>,
 }
 
 /// `[policy.semantic]`, see [`crate::semantic::Settings`].

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::cache;
+use crate::ledger;
 use crate::policy::{Asks, Effective, Policy, When};
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
@@ -19,8 +20,8 @@ use crate::upstream::Upstream;
 pub use check::{Problem, check, is_short_name};
 pub use draft::{
     AliasDraft, BudgetDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft,
-    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft,
-    RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
+    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LedgerDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft,
+    PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.
@@ -46,6 +47,8 @@ pub struct Config {
     pub nodes: NodesSettings,
     /// Where answers are kept.
     pub cache: cache::Settings,
+    /// Where requests are written down.
+    pub ledger: ledger::Settings,
     /// What holds for whom, in the order of their layers, and then as they stand in the file.
     pub policies: Vec<Arc<Policy>>,
     /// What holds where none of them does.
@@ -103,6 +106,9 @@ impl Config {
             ("cache.memory_mib", self.cache.memory_max_bytes == other.cache.memory_max_bytes),
             ("cache.disk_mib", self.cache.disk_max_bytes == other.cache.disk_max_bytes),
             ("cache.tenant_share", self.cache.tenant_share == other.cache.tenant_share),
+            ("ledger.store", self.ledger.store == other.ledger.store),
+            ("ledger.keep_days", self.ledger.days == other.ledger.days),
+            ("ledger.disk_mib", self.ledger.bytes_max == other.ledger.bytes_max),
             ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
             ("node", self.node == other.node),
             ("nodes.enabled", self.nodes.enabled == other.nodes.enabled),
