@@ -21,6 +21,7 @@ mod hedging;
 mod hostile_nodes;
 mod house;
 mod kept;
+mod ledger;
 mod limits;
 mod mdns;
 mod moving_nodes;
