@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod access;
+mod accounts;
 mod alike;
 mod calendar;
 mod cancel;
