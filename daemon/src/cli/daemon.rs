@@ -95,13 +95,25 @@ impl Daemon {
         answer(self.ask_console(path, Bytes::from(serde_json::to_vec(wish)?)).await?, elsewhere)
     }
 
+    /// What the console tells, as it comes, however long it is; `elsewhere` as for [`Daemon::read`].
+    ///
+    /// # Errors
+    /// It does not answer, or with an error.
+    pub(super) async fn console_stream(&self, path: &str, elsewhere: &'static str) -> anyhow::Result<Reply> {
+        self.call_console(path, None, true).await?.context(elsewhere)
+    }
+
     async fn of_console(&self, path: &str, body: Option<Bytes>) -> anyhow::Result<Option<Bytes>> {
-        let outbound = || Outbound { path, body: body.clone(), ..Outbound::default() };
-        let mut reply = match self.clients.call(&self.console, outbound).await {
-            Err(CallError { fault: Fault::Status { status: 404, .. }, .. }) if self.is_guessed => return Ok(None),
-            answered => answered.map_err(|error| said(&self.console, error.fault))?,
-        };
+        let Some(mut reply) = self.call_console(path, body, false).await? else { return Ok(None) };
         reply.body.collect(ANSWER_BYTES_MAX).await.map(Some).map_err(|fault| said(&self.console, fault))
+    }
+
+    async fn call_console(&self, path: &str, body: Option<Bytes>, stream: bool) -> anyhow::Result<Option<Reply>> {
+        let outbound = || Outbound { path, body: body.clone(), stream, ..Outbound::default() };
+        match self.clients.call(&self.console, outbound).await {
+            Err(CallError { fault: Fault::Status { status: 404, .. }, .. }) if self.is_guessed => Ok(None),
+            answered => answered.map(Some).map_err(|error| said(&self.console, error.fault)),
+        }
     }
 
     /// An answer of the endpoint in one piece.

@@ -5,6 +5,7 @@ mod check;
 mod daemon;
 mod explain;
 mod kept;
+mod ledger;
 mod models;
 mod node;
 mod plain;
@@ -98,6 +99,13 @@ enum Command {
         daemon: DaemonArgs,
         #[command(flatten)]
         cache: kept::CacheArgs,
+    },
+    /// Who asked what, and what it cost: lists, sums, statements, exports
+    Ledger {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(flatten)]
+        ledger: ledger::LedgerArgs,
     },
     /// Who pays: list tenants, make them, give them devices that need no key
     Tenant {
@@ -235,6 +243,7 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Top { daemon } => system.block_on(top::run(&daemon)),
         Command::Node { daemon, node } => system.block_on(node::run(&daemon, node)),
         Command::Cache { daemon, cache } => system.block_on(kept::run(&daemon, cache)),
+        Command::Ledger { daemon, ledger } => system.block_on(ledger::run(&daemon, ledger)),
         Command::Tenant { daemon, tenant } => system.block_on(tenants::tenant(&daemon, tenant)),
         Command::Key { daemon, key } => system.block_on(tenants::key(&daemon, key)),
         Command::Version => {

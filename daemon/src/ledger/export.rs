@@ -167,4 +167,30 @@ mod tests {
         }
         assert_eq!((&object["is_cost_complete"], &object["total_ms"]), (&false.into(), &0.into()));
     }
+
+    #[test]
+    fn entries_are_as_the_api_says() {
+        let document: Value = serde_json::from_str(include_str!("../../../webui/assets/openapi.json")).unwrap();
+        let schema = &document["components"]["schemas"]["LedgerEntry"];
+        let told =
+            object(&Entry { tenant: "anna".into(), saved: Some(MicroUsd(-1)), ..Entry::new(EntryId::new(1, 1)) });
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let mut required: Vec<_> =
+            schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+        required.sort_unstable();
+        let (mut said, mut properties) = (names(&told), names(&schema["properties"]));
+        (said.sort_unstable(), properties.sort_unstable());
+        assert_eq!((&said, &said), (&properties, &required));
+        for (name, value) in told.as_object().unwrap() {
+            let kind = match value {
+                Value::Null => "null",
+                Value::Bool(_) => "boolean",
+                Value::Number(_) => "integer",
+                _ => "string",
+            };
+            let kinds = &schema["properties"][name]["type"];
+            let is_told = kinds == kind || kinds.as_array().is_some_and(|kinds| kinds.contains(&kind.into()));
+            assert!(is_told, "{name}: {value} is no {kinds}");
+        }
+    }
 }

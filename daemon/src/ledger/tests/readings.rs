@@ -1,5 +1,7 @@
 //! Pages, sums, what was spent, and exports.
 
+use domain::ledger::Format;
+
 use super::*;
 use crate::ledger::Export;
 
