@@ -5,6 +5,7 @@ mod bounds;
 mod conditions;
 mod effective;
 mod hours;
+mod quotas;
 mod rules;
 #[cfg(test)]
 mod tests;
