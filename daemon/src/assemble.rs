@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use domain::ledger::Settings as LedgerSettings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -113,7 +112,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         live,
         metrics,
         nodes,
-        ledger: Arc::new(Ledger::new(&LedgerSettings::default(), data.path(), clock.clone())),
+        ledger: Arc::new(Ledger::new(&config.ledger, data.path(), clock.clone())),
         tenants,
         trust,
         ready: Arc::new(AtomicBool::new(false)),

@@ -1,25 +1,31 @@
 //! What the console's pages ask of the house.
 
 mod explain;
+mod ledger;
 mod nodes;
 mod places;
 mod tenants;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::cache::{Listed, Purge, Purged, Stats};
+use domain::date::Day;
 use domain::key::KeyFacts;
+use domain::ledger::{EntryId, Filter, Format, Line, Stats as LedgerStats};
 use domain::telemetry::Telemetry;
 use domain::tenant::Tenant;
 use domain::upstream::{Upstream, UpstreamKind};
 use webui::{
-    Console, Decision, FoundNodes, HealthRow, KeyWish, ModelRow, NewKey, Nodes, Overview, PairWish, Places, Question,
-    Rotation, UpstreamRow, UpstreamState,
+    Console, Decision, FoundNodes, HealthRow, KeyWish, LedgerPage, LedgerPieces, ModelRow, NewKey, Nodes, Overview,
+    PairWish, Places, Question, Rotation, UpstreamRow, UpstreamState,
 };
 
 use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
+use crate::edges::Clock;
+use crate::ledger::{Export, Ledger};
 use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::tenants::Tenants;
@@ -30,8 +36,10 @@ pub(crate) struct House {
     pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<crate::nodes::Nodes>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) started: Instant,
     /// Those of the endpoint as clients write them, the best one first.
@@ -44,7 +52,7 @@ impl House {
     }
 }
 
-/// Longest wait for the newest kept answers to be written before they are listed.
+/// Longest wait for what is newest to be written before it is listed.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 impl Console for House {
@@ -87,7 +95,10 @@ impl Console for House {
     }
 
     fn explain(&self, question: &Question) -> Result<Decision, String> {
-        explain::decide(&self.dispatcher, &self.live.now(), question)
+        let snapshot = self.live.now();
+        let unix_s = i64::try_from(self.clock.unix_ms() / 1_000).unwrap_or(i64::MAX);
+        let now = explain::Now { unix_s, pulse: self.live.pulse(&snapshot, self.metrics.waiting.get()) };
+        explain::decide(&self.dispatcher, &snapshot, question, &now)
     }
 
     fn nodes(&self) -> Nodes {
@@ -138,6 +149,23 @@ impl Console for House {
         Err("no request of this name got the answer to another question of late; an answer that was kept for the same \
              request is thrown away with: airlane cache purge --entry"
             .to_owned())
+    }
+
+    fn ledger_stats(&self) -> LedgerStats {
+        self.ledger.stats()
+    }
+
+    async fn ledger_entries(&self, filter: Filter, after: Option<EntryId>, max: usize) -> Result<LedgerPage, String> {
+        ledger::read(&self.ledger, move |ledger| ledger.page(&filter, after, max).map(|page| ledger::page(&page))).await
+    }
+
+    async fn ledger_sums(&self, days: RangeInclusive<Day>, tenant: Option<String>) -> Result<Vec<Line>, String> {
+        ledger::read(&self.ledger, move |ledger| ledger.sums(&days, tenant.as_deref())).await
+    }
+
+    async fn ledger_export(&self, filter: Filter, format: Format) -> LedgerPieces {
+        ledger::bring_up_to_date(&self.ledger).await;
+        Box::new(Export::new(self.ledger.clone(), filter, format))
     }
 
     fn tenants(&self) -> Vec<Tenant> {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use domain::catalogue::Catalogue;
 use domain::config::Config;
 use domain::node::{Node, Nodes, Origin};
+use domain::policy::Pulse;
 use domain::telemetry::Telemetry;
 use tokio::sync::watch;
 
@@ -83,6 +84,22 @@ impl Live {
     /// Graphics cards of this machine and itself as last read.
     pub(crate) fn telemetry(&self) -> Arc<Telemetry> {
         self.nodes.load().here()
+    }
+
+    /// How the house does, for policies that ask; `queue_waiting` requests wait for their turn.
+    pub(crate) fn pulse(&self, snapshot: &Snapshot, queue_waiting: i64) -> Pulse {
+        if !snapshot.config.asks_pulse() {
+            return Pulse::default();
+        }
+        let telemetry = self.telemetry();
+        let foreign = telemetry.gpus.cards.iter().filter_map(|card| card.foreign.as_ref());
+        let answers = |state: &&UpstreamState| state.asked && state.error.is_none();
+        let is_local = |state: &&UpstreamState| snapshot.config.upstream(&state.name).is_some_and(|known| known.local);
+        Pulse {
+            gpu_pressure: foreign.map(|load| f64::from(load.pressure_percent) / 100.0).fold(0.0, f64::max),
+            queue_waiting: u64::try_from(queue_waiting).unwrap_or(0),
+            local_healthy: snapshot.upstreams.iter().filter(answers).filter(is_local).count() as u64,
+        }
     }
 
     pub(crate) fn publish_telemetry(&self, telemetry: Telemetry) {

@@ -59,6 +59,11 @@ struct ErrorKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyName {
+    policy: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Phase {
     phase: &'static str,
 }
@@ -81,6 +86,7 @@ pub(crate) struct Metrics {
     places: Places,
     errors: Family<ErrorKind, Counter>,
     cancelled: Family<Phase, Counter>,
+    policy_slips: Family<PolicyName, Counter>,
     /// Requests that are being served.
     pub(crate) in_flight: Gauge<i64, AtomicI64>,
     /// Requests that wait for a place.
@@ -129,6 +135,7 @@ impl Metrics {
             places: Places::default(),
             errors: Family::default(),
             cancelled: Family::default(),
+            policy_slips: Family::default(),
             in_flight: Gauge::default(),
             waiting: Gauge::default(),
             listening: Gauge::default(),
@@ -144,6 +151,8 @@ impl Metrics {
         registry.register("tokens", "Tokens as the upstreams counted them", metrics.families.tokens.clone());
         registry.register("upstream_errors", "Failed attempts, by what failed", metrics.errors.clone());
         registry.register("cancelled", "Requests whose client left, by phase", metrics.cancelled.clone());
+        let slips = "Requests for which a policy's condition could not be worked out, so that it held";
+        registry.register("policy_slips", slips, metrics.policy_slips.clone());
         registry.register_with_unit("request_duration", "Whole request", seconds(), metrics.families.duration.clone());
         registry.register_with_unit(
             "time_to_first_token",
@@ -189,6 +198,11 @@ impl Metrics {
     /// Counts a failed attempt.
     pub(crate) fn failed(&self, upstream: &str, kind: &'static str) {
         self.errors.get_or_create(&ErrorKind { upstream: upstream.to_owned(), kind }).inc();
+    }
+
+    /// Counts a request for which a policy's condition could not be worked out. Says whether it was the policy's first one.
+    pub(crate) fn policy_slipped(&self, policy: &str) -> bool {
+        self.policy_slips.get_or_create(&PolicyName { policy: policy.to_owned() }).inc() == 0
     }
 
     /// Counts a request whose client left.

@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use airlane_tests::client::{Request, Response};
-use airlane_tests::daemon::{Daemon, Setup};
+use airlane_tests::client::{Request, Response, send};
+use airlane_tests::daemon::{Daemon, Setup, airlane};
 use airlane_tests::fake::{Fake, Script};
 use serde_json::{Value, json};
 
-use crate::common::{chat, chat_body, messages_body, wait_model};
+use crate::common::{chat, chat_body, eventually, messages_body, metric, wait_model};
 
 /// A box of the house with `small` and `big`, and a cloud with `small` and `wide`, which the alias `both` prefers.
 struct House {
@@ -196,4 +196,86 @@ fn outside_of_its_hours_a_policy_says_when_to_come_back() {
     }
     assert_eq!(house.sent(), (0, 0));
     assert_eq!(house.daemon.send(&chat("big", false)).status(), 200, "others are served");
+}
+
+#[test]
+fn expressions_decide_for_whom_a_policy_holds() {
+    let house = House::with(
+        "[[policy]]\nname = \"long\"\nwhen = 'request.tokens > 200 && model.startsWith(\"b\")'\nallow_upstreams = []\n\
+         [[policy]]\nname = \"broken\"\napps = [\"kids\"]\nwhen = '1 / request.output_tokens_max > 0'\nprivacy = \"local-only\"\n",
+    );
+    let long = |model: &str| {
+        let words = "word ".repeat(400);
+        json!({"model": model, "messages": [{"role": "user", "content": words}]})
+    };
+    let ask = |body: &Value| house.daemon.post("/v1/chat/completions", body);
+    assert_eq!(ask(&chat_body("big", false)).status(), 200);
+    assert_eq!(ask(&long("small")).status(), 200);
+    assert_refused(&ask(&long("big")), "long", "long");
+    // What cannot be worked out holds, and is counted; what can be is as it says.
+    assert_refused(
+        &house.kids("/v1/chat/completions", &chat_body("wide", false)),
+        "broken",
+        "no length, so none to divide by",
+    );
+    let two = with(chat_body("wide", false), "max_tokens", json!(2));
+    assert_eq!(
+        house.kids("/v1/chat/completions", &two).status(),
+        200,
+        "a half is no more than nothing, in whole numbers"
+    );
+    let metrics = house.daemon.get("/metrics").text();
+    assert_eq!(metric(&metrics, &["airlane_policy_slips_total", "broken"]), Some(1.0));
+    let log = house.daemon.log();
+    assert_eq!(log.matches("its condition cannot be worked out").count(), 1, "{log}");
+}
+
+#[test]
+fn a_wrong_expression_is_told_with_its_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("airlane.toml");
+    std::fs::write(&file, "[[policy]]\nname = \"x\"\nwhen = 'request.tokens > modle'\n").expect("written");
+    let (code, out, error) = airlane(&["check", "--config", &file.display().to_string()]);
+    assert_ne!(code, Some(0), "{out}");
+    let want = ":3: policy[0].when: line 1, column 18 of the expression: there is no modle";
+    assert!(error.contains(want), "{error}");
+}
+
+#[test]
+fn it_is_told_which_layer_decided_what() {
+    let house = House::with(&format!(
+        "{KIDS}privacy = \"local-only\"\nlane = \"bulk\"\n\
+         [[policy]]\nname = \"house\"\nlane = \"normal\"\ndeny = [\"images\"]\n"
+    ));
+    let explain = |query: &str| {
+        let request = Request::post(&format!("/api/v1/explain?{query}"), &chat_body("both", false));
+        send(house.daemon.console()[0], &request).json()
+    };
+    let told = explain("lane=interactive&app=kids");
+    assert_eq!(told["lane"], "bulk", "{told:#}");
+    assert_eq!(told["chosen"]["upstream"], "gpu");
+    assert_eq!(told["dropped"][0]["reason"], "policy \"kids\" lets no request leave the house");
+    let by = |layer: &str, policy: &str| json!([{"layer": layer, "policy": policy}]);
+    let want = json!([
+        {"field": "privacy", "value": "local-only", "by": by("app", "kids")},
+        {"field": "lane", "value": "bulk", "by": by("app", "kids")},
+        {"field": "deny", "value": "images", "by": by("house", "house")},
+    ]);
+    assert_eq!(told["policies"], want, "{told:#}");
+    let others = explain("lane=interactive&app=curl");
+    assert_eq!((&others["lane"], &others["chosen"]["upstream"]), (&json!("normal"), &json!("cloud")), "{others:#}");
+    assert_eq!(house.sent(), (0, 0));
+}
+
+#[test]
+fn a_folder_of_policies_is_read_and_watched() {
+    let house = House::with("");
+    let ask = || house.kids("/v1/chat/completions", &chat_body("wide", false)).status();
+    assert_eq!(ask(), 200);
+    let folder = house.daemon.folder().join("policies.d");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("kids.toml"), format!("{KIDS}privacy = \"local-only\"\n")).expect("written");
+    eventually("the policy is in force", || ask() == 403);
+    std::fs::remove_file(folder.join("kids.toml")).expect("removed");
+    eventually("the policy is gone", || ask() == 200);
 }

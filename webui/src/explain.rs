@@ -1,5 +1,6 @@
 //! A decision on demand: takes a request's body, sends nothing on, and tells where it would go.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -10,7 +11,7 @@ use domain::surface::Surface;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::facts::Question;
+use crate::facts::{Asker, Question};
 use crate::{Console, guard, texts};
 
 /// Longest wait for a body.
@@ -20,6 +21,14 @@ const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 struct Query {
     surface: Option<String>,
     lane: Option<String>,
+    #[serde(default)]
+    tenant: String,
+    key: Option<String>,
+    #[serde(default)]
+    groups: String,
+    #[serde(default)]
+    app: String,
+    client: Option<IpAddr>,
 }
 
 /// Why there is no decision.
@@ -72,7 +81,8 @@ async fn question(request: &HttpRequest, payload: web::Payload, bytes_max: usize
         Ok(Err(_)) => return Err(Trouble(StatusCode::PAYLOAD_TOO_LARGE, texts::too_large(bytes_max))),
         Err(_) => return Err(Trouble(StatusCode::REQUEST_TIMEOUT, texts::SLOW_BODY.to_owned())),
     };
-    Ok(Question { surface, lane, body })
+    let Query { tenant, key, groups, app, client, .. } = query.into_inner();
+    Ok(Question { surface, lane, body, asker: Asker { tenant, key, groups, app, client } })
 }
 
 /// An error in the form that every client of the endpoint knows.

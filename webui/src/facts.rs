@@ -2,6 +2,7 @@
 
 mod decision;
 mod kept;
+mod ledger;
 mod nodes;
 mod places;
 mod tenants;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use domain::health::State;
 use serde::{Deserialize, Serialize};
 
-pub use decision::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
+pub use decision::{Asker, Candidate, Chosen, DecidedBy, Decision, DroppedRow, Parts, PolicyRow, Question, RefusalRow};
 pub use kept::{CacheEntries, WrongAnswer};
+pub use ledger::{LedgerLine, LedgerPage, LedgerSummary, LedgerSums};
 pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};
 pub use tenants::{KeyName, KeyWish, Keys, NewKey, Rotation, TenantName, Tenants};

@@ -8,9 +8,11 @@ mod explain;
 mod facts;
 mod guard;
 mod kept;
+mod ledger;
 mod nodes;
 mod openapi;
 mod overview;
+mod pieces;
 mod places;
 mod status;
 mod telemetry;
@@ -21,19 +23,23 @@ mod texts;
 mod wish;
 
 use std::future::ready;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::cache::{Listed, Purge, Purged, Stats};
+use domain::date::Day;
 use domain::key::KeyFacts;
+use domain::ledger::{self as books, EntryId, Filter, Format, Line};
 use domain::telemetry::Telemetry;
 use domain::tenant::Tenant;
 
 pub use facts::{
-    CacheEntries, Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, KeyName, KeyWish, Keys,
-    ModelRow, NewKey, NodeName, NodeRow, Nodes, Overview, PairWish, PairingCode, Parts, PlaceRow, Places, Question,
-    RefusalRow, Rotation, RouterRow, SiteRow, TenantName, Tenants, UpstreamRow, UpstreamState, WrongAnswer,
+    Asker, CacheEntries, Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, KeyName,
+    KeyWish, Keys, LedgerLine, LedgerPage, LedgerSummary, LedgerSums, ModelRow, NewKey, NodeName, NodeRow, Nodes,
+    Overview, PairWish, PairingCode, Parts, PlaceRow, Places, PolicyRow, Question, RefusalRow, Rotation, RouterRow,
+    SiteRow, TenantName, Tenants, UpstreamRow, UpstreamState, WrongAnswer,
 };
 
 /// What runs and what needs the owner.
@@ -62,6 +68,14 @@ const CACHE_ENTRIES: &str = "/api/v1/cache/entries";
 const CACHE_PURGE: &str = "/api/v1/cache/purge";
 /// Says that a kept answer was wrong.
 const CACHE_WRONG: &str = "/api/v1/cache/wrong";
+/// How the ledger does.
+const LEDGER: &str = "/api/v1/ledger";
+/// What was asked, request by request.
+const LEDGER_ENTRIES: &str = "/api/v1/ledger/entries";
+/// What it adds up to.
+const LEDGER_SUMMARY: &str = "/api/v1/ledger/summary";
+/// All of it, for programs of others.
+const LEDGER_EXPORT: &str = "/api/v1/ledger/export";
 /// Who pays.
 const TENANTS: &str = "/api/v1/tenants";
 /// Puts a tenant in.
@@ -78,6 +92,9 @@ const KEYS_ROTATE: &str = "/api/v1/keys/rotate";
 const KEYS_REVOKE: &str = "/api/v1/keys/revoke";
 /// The description of all of these.
 const OPENAPI: &str = "/api/v1/openapi.json";
+
+/// The pieces of an export, or a sentence that says why it ends too early. Making one blocks.
+pub type LedgerPieces = Box<dyn Iterator<Item = Result<String, String>> + Send>;
 
 /// What the pages ask of the house. A call must not wait: it reads what is known; those that give a future may.
 pub trait Console {
@@ -143,6 +160,33 @@ pub trait Console {
     /// # Errors
     /// No such answer was given of late; a sentence says so.
     fn wrong_answer(&self, request_id: &str) -> Result<(), String>;
+
+    /// How the ledger does.
+    fn ledger_stats(&self) -> books::Stats;
+
+    /// The newest entries before `after` that `filter` names; so many at most, and at most a thousand.
+    ///
+    /// # Errors
+    /// They cannot be read; a sentence says why.
+    fn ledger_entries(
+        &self,
+        filter: Filter,
+        after: Option<EntryId>,
+        max: usize,
+    ) -> impl Future<Output = Result<LedgerPage, String>>;
+
+    /// What these days add up to by tenant, model and upstream, of one tenant or of all; the dearest first.
+    ///
+    /// # Errors
+    /// They cannot be read; a sentence says why.
+    fn ledger_sums(
+        &self,
+        days: RangeInclusive<Day>,
+        tenant: Option<String>,
+    ) -> impl Future<Output = Result<Vec<Line>, String>>;
+
+    /// All entries that `filter` names, the newest first.
+    fn ledger_export(&self, filter: Filter, format: Format) -> impl Future<Output = LedgerPieces>;
 
     /// All tenants, by name.
     fn tenants(&self) -> Vec<Tenant>;
@@ -216,6 +260,10 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .service(readable(CACHE_ENTRIES, kept::entries::<C>))
         .service(posted(CACHE_PURGE).route(web::post().to(kept::purge::<C>)))
         .service(posted(CACHE_WRONG).route(web::post().to(kept::wrong::<C>)))
+        .service(readable(LEDGER, |console: web::Data<C>| ready(ledger::stats(&console.ledger_stats()))))
+        .service(readable(LEDGER_ENTRIES, ledger::entries::<C>))
+        .service(readable(LEDGER_SUMMARY, ledger::summary::<C>))
+        .service(readable(LEDGER_EXPORT, ledger::export::<C>))
         .service(readable(TENANTS, |console: web::Data<C>| ready(tenants::json(console.tenants()))))
         .service(posted(TENANTS_SET).route(web::post().to(tenants::set::<C>)))
         .service(posted(TENANTS_REMOVE).route(web::post().to(tenants::remove::<C>)))

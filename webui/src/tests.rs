@@ -2,8 +2,10 @@
 
 mod api;
 mod houses;
+mod ledger;
 mod machines;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
@@ -11,13 +13,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{self as service, TestRequest};
 use actix_web::{App, rt, web};
 use domain::cache::{Listed, Purge, Purged, Stats};
+use domain::date::Day;
 use domain::key::KeyFacts;
+use domain::ledger::{EntryId, Filter, Format, Line, Stats as LedgerStats};
 use domain::telemetry::Telemetry;
 use domain::tenant::Tenant;
 
 use crate::{
-    CacheEntries, Console, Decision, FoundNodes, KeyWish, NewKey, Nodes, Overview, PairWish, Places, Question,
-    Rotation, assets, pages,
+    CacheEntries, Console, Decision, FoundNodes, KeyWish, LedgerPage, LedgerPieces, NewKey, Nodes, Overview, PairWish,
+    Places, Question, Rotation, assets, pages,
 };
 
 struct Fake(Overview, Arc<Telemetry>);
@@ -80,6 +84,22 @@ impl Console for Fake {
 
     fn wrong_answer(&self, request_id: &str) -> Result<(), String> {
         if request_id == "a" { Ok(()) } else { Err("no such answer was given of late".to_owned()) }
+    }
+
+    fn ledger_stats(&self) -> LedgerStats {
+        ledger::stats()
+    }
+
+    async fn ledger_entries(&self, filter: Filter, after: Option<EntryId>, max: usize) -> Result<LedgerPage, String> {
+        std::future::ready(ledger::page(&filter, after, max)).await
+    }
+
+    async fn ledger_sums(&self, days: RangeInclusive<Day>, tenant: Option<String>) -> Result<Vec<Line>, String> {
+        std::future::ready(ledger::sums(&days, tenant.as_deref())).await
+    }
+
+    async fn ledger_export(&self, filter: Filter, format: Format) -> LedgerPieces {
+        std::future::ready(ledger::pieces(&filter, format)).await
     }
 
     fn tenants(&self) -> Vec<Tenant> {

@@ -19,6 +19,8 @@ pub(crate) const PACKED_BODY: &str = "The body is packed; send it as it is.";
 pub(crate) const SLOW_BODY: &str = "The body did not come in time.";
 pub(crate) const BROKEN_BODY: &str = "The body broke off.";
 
+pub(crate) const WHICH_DAYS: &str = "say of which day or of which month, as in day=2026-11-28 or month=2026-11";
+
 pub(crate) const TAGLINE: &str = "AI endpoint of this network";
 pub(crate) const RELOAD: &str = "Reload";
 pub(crate) const LOCAL_ONLY: &str = "This page answers on this machine only, until accounts exist.";
@@ -195,6 +197,12 @@ pub(crate) fn misconfigured(name: &str) -> String {
 pub(crate) fn unknown_surface(path: &str) -> String {
     let known: Vec<&str> = Surface::ALL.iter().map(|surface| surface.path()).collect();
     format!("the endpoint has no path {path:?}; it has {}", known.join(", "))
+}
+
+pub(crate) fn no_moment(text: &str) -> String {
+    format!(
+        "{text:?} is no time: write a day like 2026-11-28, a time like 2026-11-28T07:00:00Z, or Unix time in milliseconds"
+    )
 }
 
 pub(crate) fn unknown_lane(name: &str) -> String {

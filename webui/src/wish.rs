@@ -19,6 +19,10 @@ const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Trouble(StatusCode, String);
 
 impl Trouble {
+    pub(crate) fn new(status: StatusCode, reason: &str) -> Self {
+        Self(status, reason.to_owned())
+    }
+
     pub(crate) fn answer(self) -> HttpResponse {
         error(self.0, &self.1)
     }

@@ -13,7 +13,7 @@ use webui::{Candidate, Decision};
 
 use super::daemon::Daemon;
 use super::plain::plain;
-use super::{DaemonArgs, Done, QuestionArgs, models};
+use super::{AskerArgs, DaemonArgs, Done, QuestionArgs, models};
 
 /// Largest body that is read.
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &DaemonArgs, question: QuestionArgs) -> anyhow::Re
             Bytes::from(body(surface, &model, if prompt.is_empty() { PROMPT } else { &prompt }).to_string())
         }
     };
-    let path = format!("/api/v1/explain?surface={}&lane={}", surface.path(), lane.name());
+    let path = format!("/api/v1/explain?{}", query(surface, lane, &question.asker)?);
     let Some(answer) = daemon.ask_console(&path, body).await? else {
         daemon.get("/readyz").await?;
         bail!("airlane at {} explains itself on its own machine only; run `airlane explain` there", daemon.url());
@@ -44,6 +44,23 @@ pub(super) async fn run(args: &DaemonArgs, question: QuestionArgs) -> anyhow::Re
         serde_json::from_slice(&answer).context("what answers there is no airlane of this version")?;
     print!("{}", plain(&text(&decision)));
     Ok(if decision.chosen.is_some() { Done::Yes } else { Done::NothingThere })
+}
+
+/// What stands in the path of the question, with what must not stand there as it is.
+fn query(surface: Surface, lane: Lane, asker: &AskerArgs) -> anyhow::Result<String> {
+    let client = asker.client.map(|client| client.to_string());
+    let groups = Some(asker.groups.join(",")).filter(|groups| !groups.is_empty());
+    let pairs = [
+        ("surface", Some(surface.path())),
+        ("lane", Some(lane.name())),
+        ("app", asker.app.as_deref()),
+        ("client", client.as_deref()),
+        ("tenant", asker.tenant.as_deref()),
+        ("key", asker.key.as_deref()),
+        ("groups", groups.as_deref()),
+    ];
+    let given: Vec<(&str, &str)> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    Ok(serde_urlencoded::to_string(given)?)
 }
 
 fn surface(path: &str) -> anyhow::Result<Surface> {
@@ -114,6 +131,14 @@ fn write_text(out: &mut String, decision: &Decision) -> std::fmt::Result {
         }
         (None, None) => writeln!(out, "{asked}, goes nowhere.")?,
     }
+    if !decision.policies.is_empty() {
+        writeln!(out, "\nWhat policies decided, and in which layer:")?;
+    }
+    for row in &decision.policies {
+        let by: Vec<String> = row.by.iter().map(|by| format!("{} ({})", by.policy, by.layer)).collect();
+        let value: Vec<&str> = row.value.split_whitespace().collect();
+        writeln!(out, "   - {} = {}: {}", row.field, value.join(" "), by.join(", then "))?;
+    }
     if !decision.candidates.is_empty() {
         writeln!(out, "\nThe places that may answer, best first:")?;
     }
@@ -164,7 +189,7 @@ fn details(candidate: &Candidate) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use webui::{Chosen, DroppedRow, Parts, RefusalRow};
+    use webui::{Chosen, DecidedBy, DroppedRow, Parts, PolicyRow, RefusalRow};
 
     fn decision() -> Decision {
         Decision {
@@ -176,6 +201,11 @@ mod tests {
                 upstream: "attic".to_owned(),
                 model: "qwen".to_owned(),
                 reason: "it is offline: connection refused".to_owned(),
+            }],
+            policies: vec![PolicyRow {
+                field: "lane".to_owned(),
+                value: "normal".to_owned(),
+                by: vec![DecidedBy { layer: "house".to_owned(), policy: "calm".to_owned() }],
             }],
             ..Decision::default()
         }
@@ -214,6 +244,9 @@ mod tests {
         insta::assert_snapshot!(told, @r"
         A request for fast, then slow on /v1/chat/completions, with about 42 tokens in lane normal, goes to gpu/qwen at once.
 
+        What policies decided, and in which layer:
+           - lane = normal: calm (house)
+
         The places that may answer, best first:
           1. gpu/qwen: auto: first token in about 0.1 s, all of it in 4.3 s
              in the house, called on /v1/chat/completions; works on 1 request; reads 0.1 s, writes 4.2 s; costs nothing
@@ -236,6 +269,9 @@ mod tests {
         insta::assert_snapshot!(text(&Decision { refusal: Some(refusal), ..decision() }), @r"
         A request for fast, then slow on /v1/chat/completions, with about 42 tokens in lane normal, is refused: Airlane is busy: 9 requests are waiting already.
         It may come back in 7 s.
+
+        What policies decided, and in which layer:
+           - lane = normal: calm (house)
 
         Not considered:
            - attic/qwen: it is offline: connection refused

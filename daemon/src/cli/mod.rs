@@ -157,11 +157,33 @@ struct QuestionArgs {
     /// How urgent the request is: interactive, normal or bulk
     #[arg(long, default_value = "normal")]
     lane: String,
+    #[command(flatten)]
+    asker: AskerArgs,
     /// A file with the whole body of a request; - is standard input
     #[arg(long, value_name = "BODY.json", conflicts_with = "prompt")]
     file: Option<PathBuf>,
     /// What the request would say, if there is no file
     prompt: Vec<String>,
+}
+
+/// Who would ask, for policies.
+#[derive(Debug, Args)]
+struct AskerArgs {
+    /// The program that would ask, as it calls itself
+    #[arg(long)]
+    app: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<std::net::IpAddr>,
+    /// The tenant who would ask
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The name of the key that would be shown
+    #[arg(long)]
+    key: Option<String>,
+    /// A group that the tenant is in; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
 }
 
 impl SourceArgs {

@@ -4,26 +4,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::dispatch::{Attempt, Entry, House, Look};
+use domain::policy::{Asks, Decided, Effective, Pulse};
 use domain::refusal::Refusal;
 use domain::route::{Dropped, LEGS_MAX, Leg, Score};
-use webui::{Candidate, Chosen, Decision, DroppedRow, Parts, Question, RefusalRow};
+use domain::tenant::Unknown;
+use webui::{Candidate, Chosen, DecidedBy, Decision, DroppedRow, Parts, PolicyRow, Question, RefusalRow};
 use wire::exchange::Ask;
 
 use crate::dispatch::Dispatcher;
 use crate::live::Snapshot;
 
+/// The time of a decision, and how the house does then.
+pub(super) struct Now {
+    pub(super) unix_s: i64,
+    pub(super) pulse: Pulse,
+}
+
 /// The decision with everything that it was made of.
 ///
 /// # Errors
 /// The body is not what the surface wants.
-pub(super) fn decide(dispatcher: &Dispatcher, snapshot: &Snapshot, question: &Question) -> Result<Decision, String> {
-    let ask = Ask::read(question.surface, &question.body).map_err(|malformed| malformed.to_string())?;
+pub(super) fn decide(
+    dispatcher: &Dispatcher,
+    snapshot: &Snapshot,
+    question: &Question,
+    now: &Now,
+) -> Result<Decision, String> {
+    let mut ask = Ask::read(question.surface, &question.body).map_err(|malformed| malformed.to_string())?;
+    let (policy, refusal) = governed(snapshot, question, &ask, now);
+    if let Some(system) = &policy.system {
+        ask.tell_first(system);
+    }
+    let lane = policy.lane_of(question.lane);
     let mut wish = (*ask.wish).clone();
     wish.provider.keep_known(&snapshot.config);
+    policy.bind(&mut wish);
     let mut entry = Entry {
         near: ask.near,
         wish: Arc::new(wish),
-        lane: question.lane,
+        lane,
         client: Arc::default(),
         since: dispatcher.now(),
         tried: Vec::new(),
@@ -38,11 +57,15 @@ pub(super) fn decide(dispatcher: &Dispatcher, snapshot: &Snapshot, question: &Qu
     let decision = Decision {
         surface: ask.near.path().to_owned(),
         models: ask.wish.models.clone(),
-        lane: question.lane.name().to_owned(),
+        lane: lane.name().to_owned(),
         prompt_tokens: ask.wish.prompt_tokens,
         output_tokens_max: ask.wish.output_tokens_max,
+        policies: policy.decided().into_iter().map(policy_row).collect(),
         ..Decision::default()
     };
+    if let Some(refusal) = refusal {
+        return Ok(Decision { refusal: Some(refused(&refusal)), ..decision });
+    }
     if ask.mock_fallbacks && !snapshot.config.route.mock_fallbacks {
         return Ok(Decision { refusal: Some(refused(&Refusal::MockOff)), ..decision });
     }
@@ -59,6 +82,41 @@ pub(super) fn decide(dispatcher: &Dispatcher, snapshot: &Snapshot, question: &Qu
     let dropped = seen.route.dropped.iter().map(dropped_row).collect();
     let (chosen, refusal) = outcome(&ask, snapshot, entry, seen, look);
     Ok(Decision { chosen, refusal, candidates, dropped, ..decision })
+}
+
+/// What holds for the request, and whether that is a refusal.
+fn governed(snapshot: &Snapshot, question: &Question, ask: &Ask, now: &Now) -> (Arc<Effective>, Option<Refusal>) {
+    let asker = &question.asker;
+    let groups: Vec<String> = asker.groups.split(',').map(str::trim).map(str::to_owned).collect();
+    let asks = Asks {
+        tenant: &asker.tenant,
+        // A device of which an address is all that is known; who is named is known.
+        is_stranger: asker.tenant.is_empty()
+            && asker.key.is_none()
+            && asker.client.is_some_and(|client| !client.to_canonical().is_loopback())
+            && snapshot.config.endpoint.unknown_devices == Unknown::Local,
+        key: asker.key.as_deref(),
+        groups: &groups,
+        app: &asker.app,
+        client: asker.client,
+        models: &ask.wish.models,
+        traits: ask.traits(),
+        unix_s: now.unix_s,
+        pulse: now.pulse,
+    };
+    // What cannot be worked out is counted where requests are served.
+    let policy = snapshot.config.policy(&asks, |_, _| {});
+    let refusal = policy.refusal(&asks);
+    (policy, refusal)
+}
+
+fn policy_row(decided: Decided) -> PolicyRow {
+    let by = decided.by.into_iter();
+    PolicyRow {
+        field: decided.field.to_owned(),
+        value: decided.value,
+        by: by.map(|(layer, policy)| DecidedBy { layer: layer.name().to_owned(), policy }).collect(),
+    }
 }
 
 /// Where the request ends up: whoever cannot take it is passed over, as the gateway does.

@@ -7,16 +7,17 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, USER_AGENT};
 use domain::cache::Directives;
-use domain::config::Config;
 use domain::lane::Lane;
 use domain::ledger::Text;
-use domain::policy::{Asks, Effective, Pulse};
+use domain::policy::{Asks, Effective};
 use domain::refusal::Refusal;
 use domain::tenant::{Identity, Unknown};
+use tracing::warn;
 use wire::exchange::Ask;
 
 use super::Gateway;
 use super::forward::Forwarded;
+use crate::live::Snapshot;
 
 /// The client's side of a request.
 pub(super) struct Client {
@@ -63,11 +64,12 @@ impl Client {
     pub(super) fn of(
         request: &HttpRequest,
         gateway: &Gateway,
-        config: &Config,
+        snapshot: &Snapshot,
         ask: &Ask,
         identity: Rc<Identity>,
     ) -> Result<Self, Refusal> {
         static CACHE: HeaderName = HeaderName::from_static("x-airlane-cache");
+        let config = &snapshot.config;
         let asks = Asks {
             tenant: &identity.tenant,
             is_stranger: !identity.is_known && config.endpoint.unknown_devices == Unknown::Local,
@@ -78,9 +80,17 @@ impl Client {
             models: &ask.wish.models,
             traits: ask.traits(),
             unix_s: i64::try_from(gateway.clock.unix_ms() / 1_000).unwrap_or(i64::MAX),
-            pulse: Pulse::default(),
+            pulse: gateway.live.pulse(snapshot, gateway.metrics.waiting.get()),
         };
-        let policy = config.policy(&asks);
+        let policy = config.policy(&asks, |policy, why| {
+            if gateway.metrics.policy_slipped(policy) {
+                warn!(
+                    policy,
+                    why,
+                    "its condition cannot be worked out for some requests, so that it holds for them; correct when"
+                );
+            }
+        });
         if let Some(refusal) = policy.refusal(&asks) {
             return Err(refusal);
         }

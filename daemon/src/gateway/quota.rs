@@ -159,7 +159,9 @@ fn demand(job: &Job) -> Demand {
 fn output_tokens(job: &Job) -> u64 {
     match job.ask.near.task() {
         Task::Embedding | Task::TokenCount => 0,
-        Task::Chat | Task::Completion => job.entry.wish.output_tokens_max.map_or(OUTPUT_TOKENS_USUAL, |most| most.min(OUTPUT_TOKENS_USUAL)),
+        Task::Chat | Task::Completion => {
+            job.entry.wish.output_tokens_max.map_or(OUTPUT_TOKENS_USUAL, |most| most.min(OUTPUT_TOKENS_USUAL))
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
     let served = match read_ask(&gateway, &snapshot, &mut settlement, &request, payload).await {
         Ok((mut ask, identity)) => {
             settlement.stream = ask.stream;
-            match Client::of(&request, &gateway, &snapshot.config, &ask, identity) {
+            match Client::of(&request, &gateway, &snapshot, &ask, identity) {
                 Ok(client) => {
                     drop(request);
                     if let Some(system) = &client.policy.system {

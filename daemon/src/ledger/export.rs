@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ledger::{Entry, EntryId, Filter};
+use domain::ledger::{Entry, EntryId, Filter, Format};
 use domain::money::MicroUsd;
 use serde_json::{Map, Value};
 
@@ -11,15 +11,6 @@ use super::Ledger;
 
 /// Entries that are read together.
 const STEP: usize = 500;
-
-/// How entries are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// A table with a first line of names, as spreadsheets read it (RFC 4180).
-    Csv,
-    /// An object a line.
-    JsonLines,
-}
 
 /// The pieces of an export; each is to be sent as it is. Blocks while it reads.
 pub(crate) struct Export {
@@ -51,7 +42,7 @@ impl Export {
         for entry in &page.entries {
             match self.format {
                 Format::Csv => text += &(fields(entry).map(|(_, value)| cell(&value)).join(",") + "\r\n"),
-                Format::JsonLines => text += &format!("{}\n", object(entry)),
+                Format::JsonL => text += &format!("{}\n", object(entry)),
             }
         }
         self.next = page.next.map_or(Next::End, Next::After);
@@ -127,7 +118,7 @@ fn fields(entry: &Entry) -> [(&'static str, Value); 32] {
 }
 
 fn time(unix_ms: u64) -> Value {
-    wire::rfc3339::format(Duration::from_millis(unix_ms)).into()
+    domain::rfc3339::format(Duration::from_millis(unix_ms)).into()
 }
 
 /// A value as a cell. A text that a spreadsheet would take for a formula gets a mark before it.

@@ -34,9 +34,7 @@ use crate::sqlite::{self, Busy, Home, Kind, Open, StoreError, Words, lock, open_
 use reprice::Fix;
 use writer::Writer;
 
-#[cfg_attr(test, expect(unused_imports, reason = "the console is to show them"))]
-pub(crate) use export::object;
-pub(crate) use export::{Export, Format};
+pub(crate) use export::{Export, object};
 #[cfg_attr(test, expect(unused_imports, reason = "the console is to show them"))]
 pub(crate) use reprice::Repriced;
 

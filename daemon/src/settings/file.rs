@@ -5,8 +5,8 @@ use std::path::Path;
 use domain::calendar::Zone;
 use domain::config::{
     AliasDraft, BudgetDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft,
-    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft,
-    RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
+    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LedgerDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft,
+    PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 use domain::secret::Secret;
 use toml::de::DeTable;
@@ -88,6 +88,12 @@ fn draft<'t>(table: DeTable<'t>, dir: &Path, notes: &mut Notes<'t>) -> Draft {
             }),
             rules: cache_rules(table),
         }),
+        ledger: section(&mut root, "ledger", |table| LedgerDraft {
+            keep_days: table.take("keep_days"),
+            disk_mib: table.take("disk_mib"),
+            store: table.take_text("store"),
+            copy_every_s: table.take("copy_every_s"),
+        }),
         policies: root.each_table("policy", policy),
         upstreams: root.each_table("upstream", |table| upstream(table, dir)),
         aliases: root.each_table("alias", |table| AliasDraft {
@@ -119,6 +125,7 @@ fn policy(table: &mut Table<'_, '_>) -> PolicyDraft {
         tenants: table.take_texts("tenants"),
         keys: table.take_texts("keys"),
         groups: table.take_texts("groups"),
+        when: table.take_text("when"),
         apps: table.take_texts("apps"),
         clients: table.take_texts("clients"),
         models: table.take_texts("models"),

@@ -3,6 +3,7 @@
 //! A file becomes a [`Draft`] here and a `Config` in `domain`; every problem carries the line it stands on.
 
 mod file;
+mod folder;
 mod read;
 mod reader;
 mod watch;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use domain::config::{Config, Draft, Problem, check};
+use folder::Whole;
 
 pub(crate) use file::read_draft;
 pub(crate) use watch::watch;
@@ -47,31 +49,31 @@ impl Source {
     /// # Errors
     /// All problems at once, or the reason why the file cannot be read.
     pub(crate) fn load(&self) -> Result<Config, Problems> {
-        let (mut draft, mut lines) = match &self.file {
-            None => (Draft::default(), Vec::new()),
+        let mut whole = match &self.file {
+            None => Whole::default(),
             Some(path) => {
                 let text = read::text(path, CONFIG_BYTES_MAX).map_err(|error| Problems::unreadable(path, &error))?;
-                let read = read_draft(&text, path.parent().unwrap_or(Path::new(".")));
-                if !read.problems.is_empty() {
-                    // Values that could not be read hide what check() would say of them, but not of the others.
-                    let mut problems = read.problems;
-                    let checked = check(&read.draft).err().unwrap_or_default();
-                    for problem in checked {
-                        if !problems.iter().any(|known| known.path == problem.path) {
-                            problems.push(Located::find(problem, &read.lines));
-                        }
-                    }
-                    return Err(Problems { file: Some(path.clone()), problems });
-                }
-                (read.draft, read.lines)
+                let dir = path.parent().unwrap_or(Path::new("."));
+                Whole::of(read_draft(&text, dir), dir)
             }
         };
-        self.overrides.apply(&mut draft, &mut lines);
-        let left_out = left_out(&draft, cfg!(feature = "semantic"));
-        let checked = if left_out.is_empty() { check(&draft) } else { Err(left_out) };
+        if !whole.problems.is_empty() {
+            // Values that could not be read hide what check() would say of them, but not of the others.
+            let mut problems = std::mem::take(&mut whole.problems);
+            for problem in check(&whole.draft).err().unwrap_or_default() {
+                let located = whole.locate(problem);
+                if !problems.iter().any(|known| known.path == located.path && known.file == located.file) {
+                    problems.push(located);
+                }
+            }
+            return Err(Problems { file: self.file.clone(), problems });
+        }
+        self.overrides.apply(&mut whole.draft, &mut whole.lines);
+        let left_out = left_out(&whole.draft, cfg!(feature = "semantic"));
+        let checked = if left_out.is_empty() { check(&whole.draft) } else { Err(left_out) };
         checked.map_err(|problems| Problems {
             file: self.file.clone(),
-            problems: problems.into_iter().map(|problem| Located::find(problem, &lines)).collect(),
+            problems: problems.into_iter().map(|problem| whole.locate(problem)).collect(),
         })
     }
 }
@@ -111,6 +113,8 @@ pub(crate) struct Located {
     pub(crate) path: String,
     pub(crate) line: Option<usize>,
     pub(crate) message: String,
+    /// Where it stands, if not in the config file.
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Located {
@@ -126,7 +130,7 @@ impl Located {
                 None => break None,
             }
         };
-        Self { line, message: problem.message, path: problem.path }
+        Self { line, message: problem.message, path: problem.path, file: None }
     }
 }
 
@@ -144,7 +148,10 @@ impl Problems {
         } else {
             format!("cannot be read: {error}")
         };
-        Self { file: Some(path.to_owned()), problems: vec![Located { path: String::new(), line: None, message }] }
+        Self {
+            file: Some(path.to_owned()),
+            problems: vec![Located { path: String::new(), line: None, message, file: None }],
+        }
     }
 }
 
@@ -152,11 +159,12 @@ impl std::error::Error for Problems {}
 
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.as_ref().map_or_else(|| "command line".to_owned(), |file| file.display().to_string());
         for (position, problem) in self.problems.iter().enumerate() {
             if position > 0 {
                 writeln!(formatter)?;
             }
+            let file = problem.file.as_ref().or(self.file.as_ref());
+            let file = file.map_or_else(|| "command line".to_owned(), |file| file.display().to_string());
             let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
             let path = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
             write!(formatter, "{file}{line}{path}: {}", problem.message)?;

@@ -38,7 +38,7 @@ impl<'t> Notes<'t> {
     }
 
     pub(super) fn problem(&mut self, path: impl Into<String>, line: usize, message: impl Into<String>) {
-        self.problems.push(Located { path: path.into(), line: Some(line), message: message.into() });
+        self.problems.push(Located { path: path.into(), line: Some(line), message: message.into(), file: None });
     }
 }
 

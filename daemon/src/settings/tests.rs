@@ -124,8 +124,16 @@ fn the_example_is_right_and_shows_every_key() {
 
     let draft = &read.draft;
     let sections = format!(
-        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
-        draft.endpoint, draft.console, draft.data, draft.log, draft.discovery, draft.gpu, draft.route, draft.cache
+        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+        draft.endpoint,
+        draft.console,
+        draft.data,
+        draft.log,
+        draft.discovery,
+        draft.gpu,
+        draft.route,
+        draft.cache,
+        draft.ledger
     );
     assert!(!sections.contains("None"), "a key is not in the example: {sections}");
     assert!(!format!("{:?}", draft.nodes).contains("None") && draft.nodes.known.len() == 1, "{:?}", draft.nodes);

@@ -7,6 +7,8 @@ pub mod settings;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::calendar::Zone;
+use domain::policy::{Asks, When};
 use domain::semantic::{Bar, Signature, Vector, Verdict, check, gate};
 use domain::surface::Surface;
 use wire::exchange::{
@@ -16,6 +18,19 @@ use wire::failure::{ErrorBody, FailureKind};
 use wire::reply::ReplyContext;
 
 const ELAPSED: Duration = Duration::from_millis(1_234);
+
+/// A policy's condition: what is compiled is bounded, and worked out for any request.
+pub fn condition(text: &str) {
+    let lines = text.lines().count().max(1);
+    match When::compile(text, &Zone::utc()) {
+        Err(mistake) => assert!((1..=lines + 1).contains(&mistake.line) && mistake.column > 0, "{mistake}"),
+        Ok(when) => {
+            let models = ["gpt-5".to_owned(), "qwen".to_owned()];
+            let asks = Asks { tenant: "mia", app: "curl", models: &models, groups: &models, ..Asks::default() };
+            assert_eq!(when.holds(&asks), when.holds(&asks));
+        }
+    }
+}
 
 /// What every encoder is told.
 fn context() -> ReplyContext {

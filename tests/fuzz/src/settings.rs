@@ -8,12 +8,16 @@ mod file;
 mod read;
 #[path = "../../../daemon/src/settings/reader.rs"]
 mod reader;
+#[path = "../../../daemon/src/settings/zone.rs"]
+mod zone;
 
 /// As in the daemon's `settings` room.
 pub(crate) struct Located {
     pub(crate) path: String,
     pub(crate) line: Option<usize>,
     pub(crate) message: String,
+    #[expect(dead_code, reason = "the daemon sets it where a problem stands in another file")]
+    pub(crate) file: Option<std::path::PathBuf>,
 }
 
 /// Any text gives a draft with problems, or a config.

@@ -1,5 +1,7 @@
 //! A decision about one request, with everything that it was made of.
 
+use std::net::IpAddr;
+
 use actix_web::web::Bytes;
 use domain::lane::Lane;
 use domain::surface::Surface;
@@ -14,6 +16,24 @@ pub struct Question {
     pub lane: Lane,
     /// The request's body.
     pub body: Bytes,
+    /// Who would ask.
+    pub asker: Asker,
+}
+
+/// Who would ask, as far as policies look at it; what is not given is nobody in particular.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Asker {
+    /// The tenant.
+    pub tenant: String,
+    /// The name of the key that is shown.
+    pub key: Option<String>,
+    /// The groups that the tenant is in, with commas between them.
+    pub groups: String,
+    /// What the program calls itself.
+    pub app: String,
+    /// The client's address.
+    pub client: Option<IpAddr>,
 }
 
 /// The answer. Either there is a `chosen` place, or a `refusal`.
@@ -37,6 +57,29 @@ pub struct Decision {
     pub candidates: Vec<Candidate>,
     /// The places that bear the name and may not answer.
     pub dropped: Vec<DroppedRow>,
+    /// What policies decided, field by field.
+    #[serde(default)]
+    pub policies: Vec<PolicyRow>,
+}
+
+/// What policies decided of one field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRow {
+    /// The key in the config.
+    pub field: String,
+    /// What it came to.
+    pub value: String,
+    /// The policies that made it so, outermost first.
+    pub by: Vec<DecidedBy>,
+}
+
+/// A policy and where it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidedBy {
+    /// `house`, `tenant`, `app`, `group` or `request`.
+    pub layer: String,
+    /// The policy's name.
+    pub policy: String,
 }
 
 /// Where a request goes.

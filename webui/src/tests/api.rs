@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::openapi::DOCUMENT;
 
-const HOST: (&str, &str) = ("Host", "127.0.0.1:8485");
+pub(super) const HOST: (&str, &str) = ("Host", "127.0.0.1:8485");
 
 fn explain(uri: &str, body: &'static str, headers: &[(&'static str, &'static str)]) -> Got {
     let mut request = TestRequest::post().uri(uri).insert_header(HOST).set_payload(body);
@@ -157,6 +157,10 @@ fn the_document_names_all_paths_and_no_others() {
         crate::CACHE_ENTRIES,
         crate::CACHE_PURGE,
         crate::CACHE_WRONG,
+        crate::LEDGER,
+        crate::LEDGER_ENTRIES,
+        crate::LEDGER_SUMMARY,
+        crate::LEDGER_EXPORT,
         crate::TENANTS,
         crate::TENANTS_SET,
         crate::TENANTS_REMOVE,
@@ -247,14 +251,14 @@ fn the_check_finds_what_is_wrong() {
     }
 }
 
-fn schema_of(path: &str, method: &str, status: StatusCode) -> Value {
+pub(super) fn schema_of(path: &str, method: &str, status: StatusCode) -> Value {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let answer = &document["paths"][path][method]["responses"][status.as_str()];
     answer["content"]["application/json"]["schema"].clone()
 }
 
 /// What is wrong with a value by a schema, as far as the document uses JSON Schema.
-fn wrong(value: &Value, schema: &Value) -> Option<String> {
+pub(super) fn wrong(value: &Value, schema: &Value) -> Option<String> {
     if let Some(name) = schema["$ref"].as_str() {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         let schema = document.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("no {name}"));
@@ -271,6 +275,9 @@ fn wrong(value: &Value, schema: &Value) -> Option<String> {
     }
     if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
         return Some(format!("{value} is none of {}", schema["enum"]));
+    }
+    if schema["minimum"].as_i64().is_some_and(|least| value.as_i64().is_some_and(|number| number < least)) {
+        return Some(format!("{value} is less than {}", schema["minimum"]));
     }
     match value {
         Value::Object(members) => {
@@ -299,7 +306,7 @@ fn is_kind(value: &Value, kind: &str) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
-        "integer" => value.is_u64(),
+        "integer" => value.is_u64() || value.is_i64(),
         "number" => value.is_number(),
         "null" => value.is_null(),
         other => panic!("the check does not know {other}"),

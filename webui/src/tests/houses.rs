@@ -9,8 +9,8 @@ use domain::node::{NodeState, Origin, ServedModel, Server};
 use domain::telemetry::Telemetry;
 
 use crate::{
-    Candidate, Chosen, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeRow, Nodes, Overview,
-    Parts, PlaceRow, Places, Question, RefusalRow, RouterRow, SiteRow, UpstreamRow, UpstreamState,
+    Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, ModelRow, NodeRow, Nodes,
+    Overview, Parts, PlaceRow, Places, PolicyRow, Question, RefusalRow, RouterRow, SiteRow, UpstreamRow, UpstreamState,
 };
 
 /// Right after the installation: nobody to answer.
@@ -175,6 +175,11 @@ pub(crate) fn decision(question: &Question) -> Decision {
         refusal: is_refused.then_some(refusal),
         candidates: if is_refused { Vec::new() } else { vec![candidate] },
         dropped: vec![dropped],
+        policies: vec![PolicyRow {
+            field: "privacy".to_owned(),
+            value: "local-only".to_owned(),
+            by: vec![DecidedBy { layer: "app".to_owned(), policy: question.asker.app.clone() }],
+        }],
     }
 }
 

@@ -44,6 +44,18 @@ impl Day {
     }
 }
 
+/// All days of a month that is written like `2026-11`.
+///
+/// # Errors
+/// It is none of the years 1970 to 9999.
+pub fn month(text: &str) -> Result<RangeInclusive<Day>, NoMonth> {
+    // Only the form that is written, as for days.
+    let first: Day = format!("{text}-01").parse().map_err(|NoDay| NoMonth)?;
+    let (year, month, _) = civil(first.0.into());
+    let part = |number: u64| u32::try_from(number).map_err(|_| NoMonth);
+    Day::of_month(part(year)?, part(month)?).ok_or(NoMonth)
+}
+
 /// Like `2026-11-28`.
 impl fmt::Display for Day {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,6 +86,11 @@ impl FromStr for Day {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a day is written like 2026-11-28")]
 pub struct NoDay;
+
+/// It is no month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a month is written like 2026-11")]
+pub struct NoMonth;
 
 /// Year, month and day of a day since 1970-01-01. Counts from 0000-03-01, so that leap days end a year.
 #[must_use]
@@ -144,6 +161,24 @@ mod tests {
             (10_000, 1, None),
         ] {
             assert_eq!(length(year, month), want, "{year} {month}");
+        }
+    }
+
+    #[test]
+    fn months_have_names() {
+        for (text, want) in [
+            ("2026-11", Some((20_758, 20_787))),
+            ("2024-02", Some((19_754, 19_782))),
+            ("1970-01", Some((0, 30))),
+            ("9999-12", Some((2_932_866, Day::LAST.0))),
+            ("2026-13", None),
+            ("2026-00", None),
+            ("2026-1", None),
+            ("2026", None),
+            ("2026-11-01", None),
+            ("", None),
+        ] {
+            assert_eq!(month(text).ok(), want.map(|(first, last)| Day(first)..=Day(last)), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::money::MicroUsd;
 use crate::price::{Cost, Prices, cost};
 use crate::usage::Usage;
 
-pub use settings::{Settings, Stats};
+pub use settings::{Format, Settings, Stats};
 pub use sums::{Line, Sums};
 
 /// Bits of an entry's number that tell it from the others of its millisecond.

@@ -30,6 +30,7 @@ pub mod policy;
 pub mod price;
 pub mod reading;
 pub mod refusal;
+pub mod rfc3339;
 pub mod route;
 pub mod secret;
 pub mod semantic;

@@ -19,9 +19,9 @@ pub mod ollama;
 pub mod openai;
 pub mod readings;
 pub mod reply;
-pub mod rfc3339;
 mod saved;
 pub mod sse;
 pub mod table;
 
+pub use domain::rfc3339;
 pub use malformed::{Malformed, Uncarried};

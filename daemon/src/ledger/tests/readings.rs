@@ -1,7 +1,7 @@
 //! Pages, sums, what was spent, and exports.
 
 use super::*;
-use crate::ledger::{Export, Format};
+use crate::ledger::Export;
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -134,7 +134,7 @@ async fn exports_hold_everything_once() {
     let export = |format| -> String {
         Export::new(running.ledger.clone(), Filter::default(), format).collect::<Result<_, _>>().unwrap()
     };
-    let (table, lines) = (export(Format::Csv), export(Format::JsonLines));
+    let (table, lines) = (export(Format::Csv), export(Format::JsonL));
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!((rows.len(), rows[0][..3].to_vec()), (1 + 1_230, vec!["id", "time", "tenant"]));
     assert!(rows.iter().all(|row| row.len() == rows[0].len()) && rows[1][2] == "'=many" && table.ends_with("\r\n"));

@@ -2,6 +2,7 @@
 
 mod cache;
 mod gpu;
+mod ledger;
 mod policy;
 mod semantic;
 
@@ -66,6 +67,7 @@ pub fn check(draft: &Draft) -> Result<Config, Vec<Problem>> {
         node: check.node(&draft.node),
         nodes: check.nodes(&draft.nodes),
         cache: check.cache(&draft.cache, table),
+        ledger: check.ledger(&draft.ledger),
         default_policy: Arc::new(default_policy),
         policies,
         upstreams: check.upstreams(&draft.upstreams),

@@ -27,6 +27,8 @@ pub struct Draft {
     pub nodes: NodesDraft,
     /// `[cache]`
     pub cache: CacheDraft,
+    /// `[ledger]`
+    pub ledger: LedgerDraft,
     /// `[[policy]]`
     pub policies: Vec<PolicyDraft>,
     /// `[[upstream]]`
@@ -161,6 +163,16 @@ pub struct TableDraft {
     pub tokenizer: Option<String>,
 }
 
+/// `[ledger]`, see [`crate::ledger::Settings`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
+pub struct LedgerDraft {
+    pub keep_days: Option<u64>,
+    pub disk_mib: Option<u64>,
+    pub store: Option<String>,
+    pub copy_every_s: Option<u64>,
+}
+
 /// `[policy.semantic]`, see [`crate::semantic::Settings`].
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "each field is the key of the same name in the example config")]
@@ -183,6 +195,7 @@ pub struct PolicyDraft {
     pub tenants: Option<Vec<String>>,
     pub keys: Option<Vec<String>>,
     pub groups: Option<Vec<String>>,
+    pub when: Option<String>,
     pub allow_models: Option<Vec<String>>,
     pub allow_upstreams: Option<Vec<String>>,
     pub privacy: Option<String>,

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::cache;
-use crate::policy::{Asks, Effective, Policy};
+use crate::ledger;
+use crate::policy::{Asks, Effective, Policy, When};
 use crate::sleep::Wake;
 use crate::strategy::Strategy;
 use crate::tenant::Unknown;
@@ -19,8 +20,8 @@ use crate::upstream::Upstream;
 pub use check::{Problem, check, is_short_name};
 pub use draft::{
     AliasDraft, BudgetDraft, CacheDraft, CacheRulesDraft, ConsoleDraft, DataDraft, DiscoveryDraft, Draft,
-    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft, PolicyDraft,
-    RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
+    EndpointDraft, GpuDraft, HoursDraft, KnownNodeDraft, LedgerDraft, LimitDraft, LogDraft, NodeDraft, NodesDraft,
+    PolicyDraft, RouteDraft, SemanticDraft, TableDraft, UpstreamDraft,
 };
 
 /// Everything that the owner can set.
@@ -46,6 +47,8 @@ pub struct Config {
     pub nodes: NodesSettings,
     /// Where answers are kept.
     pub cache: cache::Settings,
+    /// Where requests are written down.
+    pub ledger: ledger::Settings,
     /// What holds for whom, in the order of their layers, and then as they stand in the file.
     pub policies: Vec<Arc<Policy>>,
     /// What holds where none of them does.
@@ -63,18 +66,23 @@ impl Config {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
 
-    /// What holds for a request: all policies whose conditions it meets.
-    #[must_use]
-    pub fn policy(&self, asks: &Asks<'_>) -> Arc<Effective> {
+    /// What holds for a request: all policies whose conditions it meets. A condition that cannot be worked out counts as met;
+    /// `slips` is told the policy's name and why.
+    pub fn policy(&self, asks: &Asks<'_>, mut slips: impl FnMut(&str, String)) -> Arc<Effective> {
+        let mut holds = |policy: &&Arc<Policy>| policy.conditions.hold(asks, &mut |why| slips(&policy.name, why));
         let strangers = asks.is_stranger.then(|| Arc::new(Policy::of_strangers()));
-        let holding: Vec<Arc<Policy>> = strangers
-            .into_iter()
-            .chain(self.policies.iter().filter(|policy| policy.conditions.hold(asks)).cloned())
-            .collect();
+        let holding: Vec<Arc<Policy>> =
+            strangers.into_iter().chain(self.policies.iter().filter(|policy| holds(policy)).cloned()).collect();
         if holding.is_empty() {
             return self.default_policy.clone();
         }
         Arc::new(Effective::of(holding, &self.default_policy.cache))
+    }
+
+    /// Whether a policy asks how the house does.
+    #[must_use]
+    pub fn asks_pulse(&self) -> bool {
+        self.policies.iter().filter_map(|policy| policy.conditions.when.as_ref()).any(When::asks_pulse)
     }
 
     /// Keys whose change needs a restart: what of `self` differs from `other` in them.
@@ -98,6 +106,9 @@ impl Config {
             ("cache.memory_mib", self.cache.memory_max_bytes == other.cache.memory_max_bytes),
             ("cache.disk_mib", self.cache.disk_max_bytes == other.cache.disk_max_bytes),
             ("cache.tenant_share", self.cache.tenant_share == other.cache.tenant_share),
+            ("ledger.store", self.ledger.store == other.ledger.store),
+            ("ledger.keep_days", self.ledger.days == other.ledger.days),
+            ("ledger.disk_mib", self.ledger.bytes_max == other.ledger.bytes_max),
             ("gpu.enabled", self.gpu.enabled == other.gpu.enabled),
             ("node", self.node == other.node),
             ("nodes.enabled", self.nodes.enabled == other.nodes.enabled),

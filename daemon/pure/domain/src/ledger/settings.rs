@@ -1,5 +1,7 @@
 //! What the owner says of the ledger, and what the ledger says of itself.
 
+use serde::{Deserialize, Serialize};
+
 use crate::cache::Store;
 
 /// How the ledger is kept.
@@ -27,12 +29,33 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { store: Store::Disk, days: 90, sums_days: 400, bytes_max: 1 << 30, spool_bytes_max: 16 << 20 }
+        Self { store: Store::Disk, days: 400, sums_days: 400, bytes_max: 512 << 20, spool_bytes_max: 16 << 20 }
+    }
+}
+
+/// How entries are written into a file for programs of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A table with a first line of names, as spreadsheets read it (RFC 4180).
+    Csv,
+    /// A JSON object a line.
+    JsonL,
+}
+
+impl Format {
+    /// The name that programs know it by.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::JsonL => "application/x-ndjson",
+        }
     }
 }
 
 /// How the ledger is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// A sentence for the owner; empty if all is well.
     pub trouble: String,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Layer;
+use super::{Layer, When};
 use crate::upstream::matches;
 
 /// What must be so for a policy to hold: all that is named. An empty list is no condition; `*` stands for any letters.
@@ -22,6 +22,8 @@ pub struct Conditions {
     pub clients: Vec<IpNet>,
     /// Models, one of which the client must ask for by this name.
     pub models: Vec<String>,
+    /// An expression over the request, its sender, the time and the house.
+    pub when: Option<When>,
 }
 
 /// Who asks for what, as far as policies look at it.
@@ -85,7 +87,7 @@ impl Conditions {
     /// The layer of the innermost condition.
     #[must_use]
     pub const fn layer(&self) -> Layer {
-        if !self.models.is_empty() {
+        if self.when.is_some() || !self.models.is_empty() {
             Layer::Request
         } else if !self.groups.is_empty() {
             Layer::Group
@@ -98,9 +100,9 @@ impl Conditions {
         }
     }
 
-    /// Whether they are met.
-    #[must_use]
-    pub fn hold(&self, asks: &Asks<'_>) -> bool {
+    /// Whether they are met. An expression that cannot be worked out counts as met, since policies only narrow; why it cannot is
+    /// told to `slips`.
+    pub fn hold(&self, asks: &Asks<'_>, slips: &mut dyn FnMut(String)) -> bool {
         let client = asks.client.map(|client| client.to_canonical());
         let is_client = self.clients.is_empty()
             || client.is_some_and(|client| self.clients.iter().any(|network| network.contains(&client)));
@@ -110,6 +112,12 @@ impl Conditions {
             && named(&self.groups, asks.groups.iter().map(String::as_str))
             && named(&self.apps, std::iter::once(asks.app))
             && named(&self.models, asks.models.iter().flat_map(|name| names(name)))
+            && self.when.as_ref().is_none_or(|when| {
+                when.holds(asks).unwrap_or_else(|why| {
+                    slips(why);
+                    true
+                })
+            })
     }
 }
 
@@ -133,7 +141,7 @@ mod tests {
     }
 
     fn hold(conditions: &Conditions, asks: &Asks<'_>) -> bool {
-        conditions.hold(asks)
+        conditions.hold(asks, &mut |why| panic!("{why}"))
     }
 
     #[test]

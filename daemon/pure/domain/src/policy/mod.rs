@@ -9,6 +9,7 @@ mod quotas;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod when;
 
 pub use bounds::{Barred, Bounds};
 pub(crate) use conditions::names;
@@ -16,6 +17,7 @@ pub use conditions::{Asks, Conditions, Pulse, Traits};
 pub use effective::{Decided, Effective};
 pub use hours::{DAYS, Hours};
 pub use rules::{AtLimit, BudgetRule, CacheRules, Capabilities, LimitRule, Privacy, Rules, Subject, Window};
+pub use when::{Mistake, SOURCE_BYTES_MAX, When};
 
 /// `[[policy]]`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

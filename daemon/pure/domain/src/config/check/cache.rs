@@ -6,20 +6,15 @@ use crate::cache::{Chat, Rules, Scope, Settings, Store, TableFiles};
 use crate::policy::{CacheRules, Effective};
 
 /// What a database in memory may take unless the config says so: routers have little.
-const IN_MEMORY_BYTES: u64 = 32 << 20;
+pub(super) const IN_MEMORY_BYTES: u64 = 32 << 20;
 /// How a scope that is shared by a group is written.
 const GROUP: &str = "group:";
 
 impl Check {
     pub(super) fn cache(&mut self, draft: &CacheDraft, table: Option<TableFiles>) -> Settings {
         let default = Settings::default();
-        let in_memory = self.word("cache.store", draft.store.as_deref(), &[("disk", false), ("memory", true)]);
-        let copy_every = self.seconds("cache.copy_every_s", draft.copy_every_s, 60..=604_800, 3_600);
-        let store = match in_memory {
-            Some(true) => Store::Memory { copy_every },
-            Some(false) | None => Store::Disk,
-        };
-        let disk_bytes = if in_memory == Some(true) { IN_MEMORY_BYTES } else { default.disk_max_bytes };
+        let store = self.store("cache", draft.store.as_deref(), draft.copy_every_s);
+        let disk_bytes = if store == Store::Disk { default.disk_max_bytes } else { IN_MEMORY_BYTES };
         let share = self.number("cache.tenant_share", draft.tenant_share, 1..=100, default.tenant_share.into());
         Settings {
             enabled: draft.enabled.unwrap_or(default.enabled),
@@ -31,7 +26,20 @@ impl Check {
         }
     }
 
-    fn mib(&mut self, path: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+    /// Where the database of a section is.
+    pub(super) fn store(&mut self, section: &str, store: Option<&str>, copy_every_s: Option<u64>) -> Store {
+        let in_memory = self.word(&format!("{section}.store"), store, &[("disk", false), ("memory", true)]);
+        let copy_every = self.seconds(&format!("{section}.copy_every_s"), copy_every_s, 60..=604_800, 3_600);
+        if in_memory == Some(true) { Store::Memory { copy_every } } else { Store::Disk }
+    }
+
+    pub(super) fn mib(
+        &mut self,
+        path: &str,
+        value: Option<u64>,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         self.number(path, value, range, default >> 20) << 20
     }
 
@@ -101,7 +109,8 @@ mod tests {
         let memory = CacheDraft { store: text("memory"), ..CacheDraft::default() };
         let small = check(&Draft { cache: memory, ..Draft::default() }).unwrap();
         assert_eq!(small.cache.disk_max_bytes, IN_MEMORY_BYTES, "memory is scarcer than disk");
-        let (faq, others) = (config.policy(&Asks::default()), &config.default_policy);
+        let (faq, others) =
+            (config.policy(&Asks::default(), |name, why| panic!("{name}: {why}")), &config.default_policy);
         assert_eq!((others.cache.chat, &others.cache.scope), (Chat::Off, &Scope::Tenant));
         let rules = &faq.cache;
         assert_eq!((rules.chat, rules.ttl.as_secs(), rules.embeddings), (Chat::All, 60, true));

@@ -9,7 +9,8 @@ use crate::cache::{self, Scope};
 use crate::calendar::{Cycle, Zone};
 use crate::lane::Lane;
 use crate::policy::{
-    AtLimit, BudgetRule, Capabilities, Conditions, DAYS, Hours, LimitRule, Policy, Privacy, Rules, Subject, Window,
+    AtLimit, BudgetRule, Capabilities, Conditions, DAYS, Hours, LimitRule, Policy, Privacy, Rules, Subject, When,
+    Window,
 };
 use crate::strategy::Strategy;
 
@@ -52,6 +53,9 @@ impl Check {
 
     fn conditions(&mut self, path: &str, draft: &PolicyDraft) -> Conditions {
         let list = |texts: &Option<Vec<String>>| texts.clone().unwrap_or_default();
+        let when = draft.when.as_ref().map(|source| When::compile(source, &draft.zone));
+        let when = when
+            .and_then(|when| when.map_err(|mistake| self.problem(format!("{path}.when"), mistake.to_string())).ok());
         Conditions {
             tenants: list(&draft.tenants),
             keys: list(&draft.keys),
@@ -59,6 +63,7 @@ impl Check {
             apps: list(&draft.apps),
             clients: self.list(&format!("{path}.clients"), draft.clients.as_deref()),
             models: list(&draft.models),
+            when,
         }
     }
 

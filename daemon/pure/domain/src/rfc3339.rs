@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::date::{civil, days};
+use crate::date::{civil, days};
 
 /// The last second of the year 9999: later ones have no place in the format.
 const LAST_S: u64 = 253_402_300_799;
@@ -34,6 +34,16 @@ pub fn seconds(text: &str) -> Option<u64> {
     }
     let local = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
     u64::try_from(local - offset_s(bytes.get(19..)?)?).ok()
+}
+
+/// Reads a time as whole milliseconds since the Unix epoch, as [`seconds`] does.
+#[must_use]
+pub fn millis(text: &str) -> Option<u64> {
+    let seconds = seconds(text)?;
+    let fraction = text.get(19..)?.strip_prefix('.').unwrap_or_default();
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).chain(std::iter::repeat(b'0'));
+    let millis = digits.take(3).fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    seconds.checked_mul(1_000)?.checked_add(millis)
 }
 
 /// Seconds east of UTC, from what follows the seconds: an optional fraction, then `Z` or `±hh:mm`.
@@ -92,6 +102,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn fractions_are_cut_to_milliseconds() {
+        for (text, want) in [
+            ("1970-01-01T00:00:01Z", Some(1_000)),
+            ("1970-01-01T00:00:01.5Z", Some(1_500)),
+            ("1970-01-01T01:00:01.0429+01:00", Some(1_042)),
+            ("1970-01-01T00:00:01.Z", Some(1_000)),
+            ("1970-01-01", None),
+        ] {
+            assert_eq!(millis(text), want, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(since_s in 0..=LAST_S, nanos in 0_u32..1_000_000_000) {
@@ -100,7 +123,7 @@ mod tests {
 
         #[test]
         fn nothing_panics(text in ".{0,40}") {
-            let _ = seconds(&text);
+            let _ = (seconds(&text), millis(&text));
         }
     }
 }

@@ -1,0 +1,30 @@
+//! The ledger for the console. What reads the file does so on a thread where waiting harms nobody.
+
+use std::sync::Arc;
+
+use domain::ledger::Page;
+use webui::LedgerPage;
+
+use super::FLUSH_MAX;
+use crate::ledger::{Ledger, object};
+
+/// Reads, with what was asked a moment ago.
+pub(super) async fn read<T: Send + 'static>(
+    ledger: &Arc<Ledger>,
+    look: impl FnOnce(&Ledger) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    bring_up_to_date(ledger).await;
+    let ledger = ledger.clone();
+    let seen = tokio::task::spawn_blocking(move || look(&ledger)).await;
+    seen.unwrap_or_else(|_| Err("the ledger could not be read; Airlane's log says why".to_owned()))
+}
+
+/// Has what waits in memory written; a disk that is very slow is not waited for.
+pub(super) async fn bring_up_to_date(ledger: &Ledger) {
+    let _ = tokio::time::timeout(FLUSH_MAX, ledger.flush()).await;
+}
+
+/// A page as the console tells it.
+pub(super) fn page(page: &Page) -> LedgerPage {
+    LedgerPage { entries: page.entries.iter().map(object).collect(), next: page.next.map(|id| id.to_string()) }
+}
