@@ -30,6 +30,7 @@ mod observability;
 mod outcome;
 mod patience;
 mod policies;
+mod quotas;
 mod readings;
 mod real_model;
 mod real_traffic;
