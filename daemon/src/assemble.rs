@@ -3,6 +3,7 @@
 mod data_dir;
 mod listener;
 mod memory;
+mod quotas;
 mod servers;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::gateway::{Flights, Gateway, Judges};
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::probes::Probes;
@@ -51,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) cache: Arc<Cache>,
     pub(crate) flights: Arc<Flights>,
     judges: Arc<Judges>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) ledger: Arc<Ledger>,
@@ -73,6 +76,7 @@ impl Parts {
             ledger: self.ledger.clone(),
             tenants: self.tenants.clone(),
             judges: self.judges.clone(),
+            meter: self.meter.clone(),
             metrics: self.metrics.clone(),
             clients: Clients::new(self.trust.clone()),
             clock: self.clock.clone(),
@@ -104,6 +108,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
         cache: Cache::open(&config.cache, data.path(), clock.clone()),
         flights: Arc::default(),
         judges: Arc::default(),
+        meter: Arc::new(Meter::new(quotas::STRANGERS_MAX)),
         live,
         metrics,
         nodes,
@@ -122,6 +127,7 @@ pub(crate) async fn run(source: Source) -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
     let wishes = start_tasks(&mut tasks, &source, &config, &parts, servers.addresses()).await?;
     let _ = tokio::time::timeout(FIRST_ROUND_MAX, parts.live.first_round()).await;
+    quotas::restore(&parts, &config).await;
     parts.ready.store(true, Ordering::Relaxed);
     data.publish(&servers.endpoint_urls(), &servers.console_urls())?;
     parts.nodes.begin();
@@ -176,6 +182,8 @@ async fn start_tasks(
     start_cache(tasks, parts);
     let ledger = parts.ledger.clone();
     tasks.thread("ledger", move || ledger.write());
+    let sweeping = parts.clone();
+    tasks.optional("quotas", move || quotas::sweep(sweeping.clone()));
     start_nodes(tasks, parts);
     start_sensors(tasks, config, parts);
     Ok(wishes)

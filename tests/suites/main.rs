@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod access;
+mod accounts;
 mod alike;
 mod calendar;
 mod cancel;
@@ -30,6 +31,7 @@ mod observability;
 mod outcome;
 mod patience;
 mod policies;
+mod quotas;
 mod readings;
 mod real_model;
 mod real_traffic;

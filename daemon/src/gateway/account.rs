@@ -14,6 +14,7 @@ use domain::usage::Usage;
 
 use super::Gateway;
 use super::client::Client;
+use super::quota::cautious;
 use super::settle::Phase;
 use crate::ledger::Ledger;
 use crate::live::Snapshot;
@@ -35,6 +36,14 @@ pub(super) struct Account {
     pub(super) reason: Text,
     /// Bytes of it that left the house.
     bytes_out: Cell<u64>,
+}
+
+/// What a request comes to, for limits and budgets.
+pub(super) struct Spent {
+    pub(super) tokens: u64,
+    pub(super) cost_micro_usd: u64,
+    /// The time of its entry.
+    pub(super) unix_s: i64,
 }
 
 /// How a request went.
@@ -87,8 +96,8 @@ impl Account {
         self.snapshot.config.upstream(upstream).is_some_and(|upstream| upstream.local)
     }
 
-    /// Writes it down.
-    pub(super) fn close(self, course: &Course<'_>) {
+    /// Writes it down, and tells what it comes to: where all is known, what the ledger says to the micro-dollar.
+    pub(super) fn close(self, course: &Course<'_>) -> Spent {
         let (usage, estimated) = self.used(course);
         let prices = course.target.and_then(|target| self.prices(target));
         let mut entry = Entry {
@@ -113,7 +122,14 @@ impl Account {
             ..Entry::new(self.ledger.id())
         };
         entry.reckon(prices, None);
+        let known = entry.known_cost().map(|known| u64::try_from(known.0).unwrap_or(0));
+        let spent = Spent {
+            tokens: entry.usage.total(),
+            cost_micro_usd: known.unwrap_or_else(|| cautious(&entry.usage)),
+            unix_s: i64::try_from(entry.id.unix_ms() / 1_000).unwrap_or(i64::MAX),
+        };
         self.ledger.append(entry);
+        spent
     }
 
     /// What the upstream told, and where it told nothing, what is likely: it has read the prompt once it accepted the request,
@@ -133,7 +149,7 @@ impl Account {
         (usage, Estimated { input: input.is_none() && has_begun, output: output.is_none() && has_begun })
     }
 
-    fn prices(&self, target: &Target) -> Option<Arc<Prices>> {
+    pub(super) fn prices(&self, target: &Target) -> Option<Arc<Prices>> {
         let told = self.snapshot.catalogue.info(target).and_then(|info| info.prices.clone());
         told.or_else(|| if self.is_local(&target.upstream) { HOUSE.clone() } else { None })
     }

@@ -5,12 +5,16 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use domain::allowance::{Cause, Exceeded};
+use domain::limit::Reached;
 use domain::refusal::Refusal;
 use domain::surface::Dialect;
 use wire::exchange::NotSent;
 use wire::failure::{ErrorBody, FailureKind};
+use wire::limits::Header;
 use wire::malformed::Malformed;
 
+use super::quota::say;
 use crate::upstreams::{CallError, Fault};
 
 /// Why a request got no answer.
@@ -34,6 +38,13 @@ pub(super) enum ServeError {
     /// We decided not to serve it.
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// It has no room under a limit or a budget.
+    #[error("{exceeded}")]
+    Exceeded {
+        exceeded: Box<Exceeded>,
+        /// How the limits stand, in the client's dialect.
+        headers: Vec<Header>,
+    },
     /// The client wants a kept answer or none.
     #[error("no answer to this request is kept, and the request says only-if-cached")]
     NotKept,
@@ -88,6 +99,10 @@ impl ServeError {
             Self::SlowBody { .. } => "slow_body",
             Self::Encoding(_) => "encoding",
             Self::Refused(refusal) => refusal.kind(),
+            Self::Exceeded { exceeded, .. } => match exceeded.cause {
+                Cause::Limit(_) => "limit",
+                Cause::Budget(_) => "budget",
+            },
             Self::NotKept => "not_kept",
             Self::NotSent { .. } => "not_carried",
             Self::Call { error, .. } => error.kind(),
@@ -109,6 +124,16 @@ impl ServeError {
             Self::TooLarge { .. } => (FailureKind::TooLarge, None, None),
             Self::SlowBody { .. } => (FailureKind::Timeout, None, None),
             Self::Encoding(_) | Self::BrokenBody(_) => (FailureKind::InvalidRequest, None, None),
+            Self::Exceeded { exceeded, .. } => match exceeded.cause {
+                Cause::Limit(Reached::Rate { .. } | Reached::Concurrent { .. }) => {
+                    (FailureKind::RateLimit, word("rate_limit_exceeded"), None)
+                }
+                Cause::Limit(Reached::InputBytes { .. }) => (FailureKind::TooLarge, None, None),
+                Cause::Limit(Reached::InputTokens { .. } | Reached::Larger { .. }) => {
+                    (FailureKind::InvalidRequest, word("request_too_large"), word("messages"))
+                }
+                Cause::Budget(_) => (FailureKind::Quota, word("insufficient_quota"), None),
+            },
             // RFC 9111 section 5.2.1.7 names the status 504.
             Self::NotKept => (FailureKind::Timeout, word("not_kept"), None),
             Self::NotSent { error: NotSent::Malformed(malformed), .. } => {
@@ -163,6 +188,10 @@ impl ServeError {
     fn retry_after(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => refusal.retry_after().map(|wait| whole_seconds(wait).to_string()),
+            Self::Exceeded { exceeded, .. } => match exceeded.cause {
+                Cause::Limit(reached) => reached.retry_after().map(wire::limits::retry_after),
+                Cause::Budget(_) => None,
+            },
             Self::Call { error, .. } => match &error.fault {
                 Fault::Status { retry_after, .. } => retry_after.clone(),
                 Fault::Connect(_)
@@ -223,6 +252,13 @@ pub(super) fn respond(error: &ServeError, dialect: Dialect, request_id: Option<&
     }
     if let Some(wait) = error.retry_after() {
         response.insert_header((RETRY_AFTER, wait));
+    }
+    if let ServeError::Exceeded { exceeded, headers } = error {
+        say(&mut response, headers);
+        if matches!(exceeded.cause, Cause::Budget(_)) {
+            // The libraries of OpenAI and Anthropic keep to it.
+            response.insert_header(("x-should-retry", "false"));
+        }
     }
     response.body(match dialect {
         Dialect::Openai => wire::openai::error::encode(&body),

@@ -12,6 +12,7 @@ use domain::surface::Dialect;
 
 use super::forward::X_REQUEST_ID;
 use super::job::{Job, Live};
+use super::quota::Told;
 
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static UPSTREAM: HeaderName = HeaderName::from_static("x-airlane-upstream");
@@ -35,12 +36,15 @@ pub(super) struct Said<'a> {
     pub(super) queued: Duration,
     /// Since the request came.
     pub(super) elapsed: Duration,
+    /// How its limits stand.
+    pub(super) told: Option<&'a Told>,
 }
 
 /// Says it of a job's answer; `live` tells who answers.
 pub(super) fn job_headers(response: &mut HttpResponseBuilder, job: &Job, live: Option<&Live>) {
     let reason = live.map(|live| live.leg().reason());
     let answers = live.zip(reason.as_ref()).map(|(live, reason)| (&live.leg().target, reason as &dyn Display));
+    let told = job.settlement.told();
     let said = Said {
         request_id: &job.request_id,
         cache: job.cache,
@@ -48,6 +52,7 @@ pub(super) fn job_headers(response: &mut HttpResponseBuilder, job: &Job, live: O
         attempts: job.settlement.attempts.get(),
         queued: job.settlement.queued,
         elapsed: job.settlement.elapsed(),
+        told: told.as_ref(),
     };
     headers(response, &said);
 }
@@ -73,6 +78,9 @@ pub(super) fn stream_headers(response: &mut HttpResponseBuilder, dialect: Dialec
 
 /// Adds the headers.
 pub(super) fn headers(response: &mut HttpResponseBuilder, said: &Said<'_>) {
+    if let Some(told) = said.told {
+        told.say(response);
+    }
     // All values lie in one piece of memory.
     let mut buffer = BytesMut::with_capacity(VALUES_BYTES);
     let mut add = |name: &HeaderName, text: Arguments<'_>| {

@@ -24,6 +24,7 @@ use super::client::Client;
 use super::flight::{Head, Recorder};
 use super::forward::Forwarded;
 use super::hedge::Hedge;
+use super::quota;
 use super::recall::Keeping;
 use super::semantic::Alike;
 use super::settle::{Phase, Settlement};
@@ -197,6 +198,12 @@ impl Job {
         }
     }
 
+    /// A budget wants it to be served in the house.
+    pub(super) fn stays_in_house(&mut self) {
+        self.policy = Arc::new(self.policy.kept_in_house());
+        self.policy.bind(Arc::make_mut(&mut self.entry.wish));
+    }
+
     /// Chooses among the places that are left, waits for one, calls it; up to the first that accepts.
     ///
     /// # Errors
@@ -221,7 +228,12 @@ impl Job {
             };
             let target = slot.grant().leg.target.clone();
             self.entry.tried.push(target.clone());
-            match self.call(slot).await {
+            // One that has no room left is passed over like one that fails.
+            let called = match quota::join(self, &target) {
+                Ok(()) => self.call(slot).await,
+                Err(error) => Err(error),
+            };
+            match called {
                 Ok(live) => {
                     self.goes(&live);
                     self.waits.set(Waits::Unnamed);
@@ -246,6 +258,7 @@ impl Job {
 
     /// An upstream has accepted: the ledger is told why it was this one.
     fn goes(&mut self, live: &Live) {
+        quota::lower(self, &live.leg().target);
         if let Some(account) = &mut self.settlement.account {
             account.reason = live.leg().reason().to_string().as_str().into();
         }

@@ -17,6 +17,7 @@ use super::answer_error::ServeError;
 use super::flight::{Head, Read, Reader};
 use super::headers::{Said, headers, stream_headers, whole_headers};
 use super::job::Job;
+use super::quota::Told;
 use super::recall::{Recalled, again};
 use super::relay::{First, Signs, relay};
 use super::serve::answered;
@@ -61,6 +62,7 @@ pub(super) struct Ear {
     signs: Signs,
     started: Instant,
     pub(super) cache: Option<Status>,
+    told: Option<Told>,
     _listening: Listening,
 }
 
@@ -72,6 +74,7 @@ impl Ear {
             signs: Signs::new(job),
             started: job.settlement.started(),
             cache: job.cache,
+            told: job.settlement.told(),
             _listening: job.gateway.metrics.listening(),
         }
     }
@@ -234,6 +237,7 @@ impl Listener {
             attempts: head.map_or(0, |head| head.attempts),
             queued: head.map_or(Duration::ZERO, |head| head.queued),
             elapsed: self.elapsed(),
+            told: self.ear.told.as_ref(),
         };
         headers(response, &said);
     }

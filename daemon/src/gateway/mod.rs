@@ -18,6 +18,7 @@ mod judge;
 mod listen;
 mod ops;
 mod preload;
+mod quota;
 mod read;
 mod recall;
 mod relay;
@@ -36,6 +37,7 @@ use crate::dispatch::Dispatcher;
 use crate::edges::Clock;
 use crate::ledger::Ledger;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::tenants::Tenants;
 use crate::upstreams::Clients;
@@ -53,6 +55,7 @@ pub(crate) struct Gateway {
     pub(crate) flights: Arc<Flights>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) tenants: Arc<Tenants>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) judges: Arc<Judges>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clients: Clients,

@@ -28,6 +28,7 @@ pub(super) fn respond(mut job: Job, entry: &Entry, how: How) -> Result<HttpRespo
             attempts: 0,
             queued: Duration::ZERO,
             elapsed: job.settlement.elapsed(),
+            told: job.settlement.told().as_ref(),
         },
     );
     response.insert_header((AGE, entry.age(now_ms).as_secs()));

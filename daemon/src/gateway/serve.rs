@@ -21,7 +21,7 @@ use super::headers::{job_headers, stream_headers, whole_headers};
 use super::job::{Job, Live};
 use super::recall::{Recalled, again, recall};
 use super::settle::Settlement;
-use super::{Gateway, count, forward, preload, read, relay, replay};
+use super::{Gateway, count, forward, preload, quota, read, relay, replay};
 use crate::live::Snapshot;
 use crate::upstreams::Fault;
 
@@ -52,7 +52,14 @@ pub(super) async fn serve(surface: Surface, request: HttpRequest, payload: web::
                     if let Some(system) = &client.policy.system {
                         ask.tell_first(system);
                     }
-                    answer_job(Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement)).await
+                    let mut job = Job::new(gateway, snapshot, client, request_id.clone(), ask, settlement);
+                    match quota::admit(&mut job) {
+                        Ok(()) => answer_job(job).await,
+                        Err(error) => {
+                            job.settlement.fail(error.kind());
+                            Err(Arc::new(error))
+                        }
+                    }
                 }
                 Err(refusal) => {
                     settlement.fail(refusal.kind());
@@ -180,6 +187,7 @@ pub(super) type Beginning = Pin<Box<dyn Future<Output = (Job, Result<Live, Serve
 async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
     let mut response = HttpResponse::Ok();
     let signs = relay::Signs::new(&job);
+    let told = job.settlement.told();
     let mut beginning: Beginning = Box::pin(async move {
         let mut job = job;
         let live = job.next_live().await;
@@ -201,6 +209,9 @@ async fn stream(job: Job) -> Result<HttpResponse, ServeError> {
         }
         None => {
             response.insert_header((forward::X_REQUEST_ID.clone(), &*signs.request_id));
+            if let Some(told) = &told {
+                told.say(&mut response);
+            }
             relay::First::Waiting(beginning)
         }
     };

@@ -11,6 +11,7 @@ use domain::usage::Usage;
 use tracing::info;
 
 use super::account::{Account, Course};
+use super::quota::{self, Quotas, Told};
 use crate::metrics::{AtUpstream, Ended, Metrics};
 
 /// How far a request has come.
@@ -61,6 +62,8 @@ pub(super) struct Settlement {
     outcome: Option<&'static str>,
     /// Nothing before it is known who asks.
     pub(super) account: Option<Box<Account>>,
+    /// Where limits or budgets hold for it: its leave.
+    pub(super) quotas: Option<Box<Quotas>>,
 }
 
 impl Settlement {
@@ -84,7 +87,13 @@ impl Settlement {
             cache: None,
             outcome: None,
             account: None,
+            quotas: None,
         }
+    }
+
+    /// What its answer tells of limits.
+    pub(super) fn told(&self) -> Option<Told> {
+        self.quotas.as_ref().map(|quotas| quotas.told.clone())
     }
 
     /// When the request came.
@@ -162,7 +171,7 @@ impl Drop for Settlement {
         if self.outcome.is_none() {
             self.metrics.cancelled(self.phase.name());
         }
-        let account = self.account.take();
+        let (account, quotas) = (self.account.take(), self.quotas.take());
         let (upstream, model) = self.labels();
         let total = self.elapsed();
         let first_token = self.first_piece.map(|first| first.duration_since(self.started));
@@ -178,7 +187,7 @@ impl Drop for Settlement {
             cache: self.cache,
         });
         if let Some(account) = account {
-            account.close(&Course {
+            let used = account.close(&Course {
                 surface: self.surface,
                 target: self.target.as_ref(),
                 outcome,
@@ -190,6 +199,9 @@ impl Drop for Settlement {
                 first_token,
                 total,
             });
+            if let Some(quotas) = quotas {
+                quota::settle(*quotas, used.tokens, used.cost_micro_usd, used.unix_s);
+            }
         }
         info!(
             request.id = %self.request_id,

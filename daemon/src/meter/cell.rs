@@ -15,7 +15,7 @@ impl Cell {
         Self { subject, tally: Mutex::default() }
     }
 
-    /// Locks the count. Who opens several does so in the order of their kinds.
+    /// Locks the count. Who opens several does so in the order of their subjects.
     pub(super) fn open(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }

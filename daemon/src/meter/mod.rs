@@ -1,10 +1,10 @@
 //! Limits and budgets in memory: who may go on, and what they have used.
 //!
-//! A request is admitted once, for all its subjects together (tenant, key, device, model, upstream): it has room under all
+//! A request is admitted once, for all its subjects together: those of each policy that holds for it. It has room under all
 //! their limits and budgets, or it is counted nowhere. Its [`Permit`] holds what it may use at most; settling puts right what
 //! it did use, and dropping a permit gives back all but the fact that a request was let in.
 //!
-//! Each subject has a lock of its own, taken in the order of their kinds and never held across an `await`; whoever shares
+//! Each subject has a lock of its own, taken in the order of subjects and never held across an `await`; whoever shares
 //! no subject shares no lock, save for the moment of looking a subject up.
 
 mod cell;
@@ -17,12 +17,10 @@ mod tests;
 
 use std::sync::{Arc, MutexGuard};
 
-use domain::allowance::{
-    Allowance, Cause, Demand, Exceeded, Found, Kind, Notice, Now, Rules, Subject, Tally, Used, Who,
-};
+use domain::allowance::{Cause, Charge, Demand, Exceeded, Kind, Notice, Now, Quota, Subject, Tally, Used};
 use domain::budget::{Account, Price, Purse};
 use domain::calendar::PeriodKey;
-use domain::limit::Standing;
+use domain::limit::{Needed, Standing};
 
 use cell::Cell;
 use permit::Part;
@@ -34,16 +32,19 @@ pub(crate) struct Meter {
     shelf: Shelf,
 }
 
+/// A subject under which a request is to count.
+type Place<'a> = (Arc<Cell>, &'a Quota);
+
 /// A subject that is being decided on.
 struct Open<'a> {
     cell: &'a Arc<Cell>,
-    allowance: &'a Allowance,
+    quota: &'a Quota,
     tally: MutexGuard<'a, Tally>,
 }
 
 impl Meter {
-    /// Keeps count of up to `strangers_max` devices, models and upstreams of each kind that the rules do not name; any more
-    /// share one count, so that nobody can fill the memory or slip through with many addresses.
+    /// Keeps count of up to `strangers_max` devices and models of each kind; any more share one count under each policy,
+    /// so that nobody can fill the memory or slip through with many addresses.
     pub(crate) fn new(strangers_max: usize) -> Self {
         Self { shelf: Shelf::new(strangers_max) }
     }
@@ -52,81 +53,56 @@ impl Meter {
     ///
     /// # Errors
     /// It has no room: the gravest reason, and how the limits stand.
-    pub(crate) fn admit(
-        &self,
-        who: &Who<'_>,
-        demand: &Demand,
-        rules: &Rules,
-        now: Now,
-    ) -> Result<Permit, Box<Exceeded>> {
-        let subjects = Kind::ALL.map(|kind| self.subject(kind, who.name(kind)?, rules, now));
-        let mut open = subjects.each_ref().map(|subject| subject.as_ref().map(Open::new));
-        let is_degraded = open.iter_mut().flatten().any(|open| open.wants_local(demand.price, now).is_some());
+    pub(crate) fn admit(&self, charges: &[Charge<'_>], demand: &Demand, now: Now) -> Result<Permit, Box<Exceeded>> {
+        let places = self.places(charges, now);
+        let mut open: Vec<Open<'_>> = places.iter().map(Open::new).collect();
+        let is_degraded = open.iter_mut().any(|open| open.wants_local(demand.price, now).is_some());
         let held_micro_usd = demand.price.reservation(is_degraded);
-        let mut refused: Option<(&Subject, Cause)> = None;
-        for open in open.iter_mut().flatten() {
-            let Err(cause) = open.look(demand, held_micro_usd, now) else { continue };
-            if refused.is_none_or(|(_, graver)| graver.graver(cause) != graver) {
-                refused = Some((&open.cell.subject, cause));
+        look(&mut open, &demand.needed, held_micro_usd, now)?;
+        let mut permit = Permit::new(demand.needed, held_micro_usd, is_degraded);
+        if is_degraded {
+            for Open { cell, quota, tally } in &mut open {
+                tally.tell_degraded(&quota.allowance, demand.price, now, &mut permit.notice(cell));
             }
         }
-        match refused {
-            Some((subject, cause)) => Err(refuse(subject, cause, &mut open, held_micro_usd, now)),
-            None => Ok(charge(&mut open, demand, is_degraded, now)),
-        }
+        charge(&mut permit, &mut open, held_micro_usd, now);
+        Ok(permit)
     }
 
-    /// Counts a request under one more subject, when it is known: the model that answers, or the upstream that is tried. One
-    /// that it had before of the same kind gets back what was held there.
+    /// Counts a request under the subjects of a place, when it is tried: the model that is to answer, and the upstream. It
+    /// may cost so much there. Those of the place before get back what was held, unless they are the same.
     ///
     /// # Errors
-    /// It has no room there. A budget that wants requests to stay in the house has none for one that may leave it.
+    /// It has no room there. A budget that wants requests to stay in the house has none for one that costs something.
     pub(crate) fn join(
         &self,
         permit: &mut Permit,
-        kind: Kind,
-        name: &str,
-        rules: &Rules,
+        charges: &[Charge<'_>],
+        held_micro_usd: u64,
         now: Now,
     ) -> Result<(), Box<Exceeded>> {
-        if permit.is_of(kind, name) {
-            return Ok(());
+        let mut places = self.places(charges, now);
+        permit.leave_place(|cell| places.iter().any(|(place, _)| Arc::ptr_eq(place, cell)));
+        places.retain(|(cell, _)| !permit.is_in(cell));
+        let mut open: Vec<Open<'_>> = places.iter().map(Open::new).collect();
+        let price = Price { anywhere_micro_usd: held_micro_usd, local_micro_usd: held_micro_usd };
+        if held_micro_usd > 0
+            && let Some((cell, account)) =
+                (open.iter_mut()).find_map(|open| Some((open.cell, open.wants_local(price, now)?)))
+        {
+            return Err(refuse(&cell.subject, Cause::Budget(account), &mut open, held_micro_usd, now));
         }
-        let Some(subject) = self.subject(kind, name, rules, now) else {
-            permit.leave(kind);
-            return Ok(());
-        };
-        let demand = permit.demand();
-        let held_micro_usd = permit.held_micro_usd();
-        let mut open = [Some(Open::new(&subject))];
-        let [Some(one)] = &mut open else { return Ok(()) };
-        let leaves = if permit.is_degraded() { None } else { one.wants_local(demand.price, now) };
-        let looked =
-            leaves.map_or_else(|| one.look(&demand, held_micro_usd, now), |account| Err(Cause::Budget(account)));
-        if let Err(cause) = looked {
-            return Err(refuse(&subject.0.subject, cause, &mut open, held_micro_usd, now));
-        }
-        let held = one.tally.take(one.allowance, &demand.needed, held_micro_usd, now);
-        permit.note(one.tally.standing(one.allowance, now));
-        drop(open);
-        permit.enter(kind, Part { cell: subject.0, held });
+        look(&mut open, &permit.needed(), held_micro_usd, now)?;
+        charge(permit, &mut open, held_micro_usd, now);
         Ok(())
     }
 
     /// Takes over what was spent, from the ledger: at the start, and when there are new budgets. Amounts of periods that are
     /// over, and of subjects without a budget for such periods, are left out; what is known already counts once.
-    pub(crate) fn restore(
-        &self,
-        spent_micro_usd: impl IntoIterator<Item = (Subject, PeriodKey, u64)>,
-        rules: &Rules,
-        now: Now,
-    ) {
-        for (Subject { kind, name }, key, spent) in spent_micro_usd {
-            let Some((cell, allowance)) = self.subject(kind, &name, rules, now) else { continue };
-            let budget = allowance.budgets.iter().find(|budget| budget.cycle == key.cycle());
-            let purse = budget.and_then(|budget| Purse::restore(Arc::clone(budget), key, spent, now.unix_s));
-            purse.into_iter().for_each(|purse| cell.open().restore(purse));
-        }
+    pub(crate) fn restore(&self, charge: &Charge<'_>, key: PeriodKey, spent_micro_usd: u64, now: Now) {
+        let budget = charge.quota.allowance.budgets.iter().find(|budget| budget.cycle == key.cycle());
+        let purse = budget.and_then(|budget| Purse::restore(Arc::clone(budget), key, spent_micro_usd, now.unix_s));
+        purse.into_iter().for_each(|purse| self.shelf.cell(charge, now).open().restore(purse));
     }
 
     /// What all subjects of a kind have used, by name. Each is right for itself; others may have gone on meanwhile.
@@ -141,60 +117,59 @@ impl Meter {
         self.shelf.sweep(now);
     }
 
-    /// The count of a subject that is limited in anything.
-    fn subject<'a>(&self, kind: Kind, name: &str, rules: &'a Rules, now: Now) -> Option<(Arc<Cell>, &'a Allowance)> {
-        let Found { allowance, is_named } = rules.of(kind, name)?;
-        // Tenants and keys are looked up before they come here, so nobody can invent one.
-        let is_known = is_named || matches!(kind, Kind::Tenant | Kind::Key);
-        Some((self.shelf.cell(kind, name, is_known, now), allowance))
+    /// The counts of these subjects, in the order in which they are locked. Each is there once.
+    fn places<'a>(&self, charges: &[Charge<'a>], now: Now) -> Vec<Place<'a>> {
+        let mut places: Vec<_> = charges.iter().map(|charge| (self.shelf.cell(charge, now), charge.quota)).collect();
+        places.sort_unstable_by(|(one, _), (other, _)| one.subject.cmp(&other.subject));
+        places.dedup_by(|(one, _), (other, _)| Arc::ptr_eq(one, other));
+        places
     }
 }
 
 impl<'a> Open<'a> {
-    fn new((cell, allowance): &'a (Arc<Cell>, &'a Allowance)) -> Self {
-        Self { cell, allowance, tally: cell.open() }
+    fn new((cell, quota): &'a Place<'_>) -> Self {
+        Self { cell, quota, tally: cell.open() }
     }
 
     fn wants_local(&mut self, price: Price, now: Now) -> Option<Account> {
-        self.tally.wants_local(self.allowance, price, now)
+        self.tally.wants_local(&self.quota.allowance, price, now)
     }
+}
 
-    fn look(&mut self, demand: &Demand, held_micro_usd: u64, now: Now) -> Result<(), Cause> {
-        self.tally.look(self.allowance, &demand.needed, held_micro_usd, now)
+/// Whether a request has room everywhere. Nothing is counted.
+///
+/// # Errors
+/// The gravest reason why not.
+fn look(open: &mut [Open<'_>], needed: &Needed, held_micro_usd: u64, now: Now) -> Result<(), Box<Exceeded>> {
+    let mut refused: Option<(&Subject, Cause)> = None;
+    for Open { cell, quota, tally } in open.iter_mut() {
+        let Err(cause) = tally.look(&quota.allowance, needed, held_micro_usd, now) else { continue };
+        if refused.is_none_or(|(_, graver)| graver.graver(cause) != graver) {
+            refused = Some((&cell.subject, cause));
+        }
     }
+    refused.map_or(Ok(()), |(subject, cause)| Err(refuse(subject, cause, open, held_micro_usd, now)))
 }
 
 /// Counts a request everywhere.
-fn charge(open: &mut [Option<Open<'_>>; 5], demand: &Demand, is_degraded: bool, now: Now) -> Permit {
-    let held_micro_usd = demand.price.reservation(is_degraded);
-    let mut permit = Permit::new(demand.needed, held_micro_usd, is_degraded);
-    for (kind, open) in Kind::ALL.into_iter().zip(open) {
-        let Some(Open { cell, allowance, tally }) = open else { continue };
-        if is_degraded {
-            tally.tell_degraded(allowance, demand.price, now, &mut permit.notice(cell));
-        }
+fn charge(permit: &mut Permit, open: &mut [Open<'_>], held_micro_usd: u64, now: Now) {
+    let needed = permit.needed();
+    for Open { cell, quota, tally } in open {
         tally.warn(&mut permit.notice(cell));
-        let held = tally.take(allowance, &demand.needed, held_micro_usd, now);
-        permit.note(tally.standing(allowance, now));
+        let held = tally.take(&quota.allowance, &needed, held_micro_usd, now);
+        permit.note(tally.standing(&quota.allowance, now));
         permit.pass(tally.passed_percent());
-        permit.enter(kind, Part { cell: Arc::clone(cell), held });
+        permit.enter(Part { cell: Arc::clone(cell), held, held_micro_usd });
     }
-    permit
 }
 
 /// Says why a request is counted nowhere.
-fn refuse(
-    subject: &Subject,
-    cause: Cause,
-    open: &mut [Option<Open<'_>>],
-    held_micro_usd: u64,
-    now: Now,
-) -> Box<Exceeded> {
+fn refuse(subject: &Subject, cause: Cause, open: &mut [Open<'_>], held_micro_usd: u64, now: Now) -> Box<Exceeded> {
     let (mut standing, mut notices) = (Standing::default(), Vec::new());
-    for Open { cell, allowance, tally } in open.iter_mut().flatten() {
-        standing.merge(tally.standing(allowance, now));
+    for Open { cell, quota, tally } in open {
+        standing.merge(tally.standing(&quota.allowance, now));
         let mut tell = |step, account| notices.push(Notice { subject: cell.subject.clone(), step, account });
-        tally.tell_stopped(allowance, held_micro_usd, now, &mut tell);
+        tally.tell_stopped(&quota.allowance, held_micro_usd, now, &mut tell);
     }
     Box::new(Exceeded { subject: subject.clone(), cause, standing, notices })
 }

@@ -3,16 +3,15 @@
 use std::mem;
 use std::sync::Arc;
 
-use domain::allowance::{Demand, Held, Kind, Notice};
-use domain::budget::{Account, Price, Step};
+use domain::allowance::{Held, Notice};
+use domain::budget::{Account, Step};
 use domain::limit::{Needed, Standing};
 
 use super::cell::Cell;
 
 /// Admission of one request. Dropping it unsettled gives tokens and money back; that a request was let in stays counted.
 pub(crate) struct Permit {
-    /// By [`Kind`], in its order.
-    parts: [Option<Part>; 5],
+    parts: Vec<Part>,
     needed: Needed,
     held_micro_usd: u64,
     is_degraded: bool,
@@ -25,12 +24,14 @@ pub(crate) struct Permit {
 pub(super) struct Part {
     pub(super) cell: Arc<Cell>,
     pub(super) held: Held,
+    /// What it may cost there, in millionths of a US dollar.
+    pub(super) held_micro_usd: u64,
 }
 
 impl Permit {
     pub(super) const fn new(needed: Needed, held_micro_usd: u64, is_degraded: bool) -> Self {
         Self {
-            parts: [const { None }; 5],
+            parts: Vec::new(),
             needed,
             held_micro_usd,
             is_degraded,
@@ -42,11 +43,10 @@ impl Permit {
 
     /// Puts right what was used, and returns which soft limits that passed. Money counts in the period of `unix_s`.
     pub(crate) fn settle(mut self, tokens: u64, cost_micro_usd: u64, unix_s: i64) -> Vec<Notice> {
-        let held = (self.needed.tokens, self.held_micro_usd);
         let mut notices = Vec::new();
-        for Part { cell, held: place } in mem::take(&mut self.parts).into_iter().flatten() {
+        for Part { cell, held, held_micro_usd } in mem::take(&mut self.parts) {
             let mut tally = cell.open();
-            tally.settle(place, held, (tokens, cost_micro_usd), unix_s);
+            tally.settle(held, (self.needed.tokens, held_micro_usd), (tokens, cost_micro_usd), unix_s);
             tally.warn(&mut notice(&mut notices, &cell));
         }
         notices
@@ -54,10 +54,13 @@ impl Permit {
 
     /// Gives back the money that the request cannot cost any more, now that it is known where it goes.
     pub(crate) fn lower(&mut self, cost_micro_usd: u64) {
-        let back = self.held_micro_usd.saturating_sub(cost_micro_usd);
-        self.held_micro_usd -= back;
-        for Part { cell, held } in self.parts.iter().flatten() {
-            cell.open().lower(*held, back);
+        self.held_micro_usd = self.held_micro_usd.min(cost_micro_usd);
+        for Part { cell, held, held_micro_usd } in &mut self.parts {
+            let back = held_micro_usd.saturating_sub(cost_micro_usd);
+            if back > 0 {
+                *held_micro_usd -= back;
+                cell.open().lower(*held, back);
+            }
         }
     }
 
@@ -86,27 +89,23 @@ impl Permit {
         self.held_micro_usd
     }
 
-    /// What one more subject has to have room for.
-    pub(super) const fn demand(&self) -> Demand {
-        let price = Price { anywhere_micro_usd: self.held_micro_usd, local_micro_usd: self.held_micro_usd };
-        Demand { needed: self.needed, price }
+    pub(super) const fn needed(&self) -> Needed {
+        self.needed
     }
 
-    pub(super) fn is_of(&self, kind: Kind, name: &str) -> bool {
-        self.parts[kind as usize].as_ref().is_some_and(|part| &*part.cell.subject.name == name)
+    pub(super) fn is_in(&self, cell: &Arc<Cell>) -> bool {
+        self.parts.iter().any(|part| Arc::ptr_eq(&part.cell, cell))
     }
 
-    /// Counts it under a subject, instead of another of that kind.
-    pub(super) fn enter(&mut self, kind: Kind, part: Part) {
-        self.leave(kind);
-        self.parts[kind as usize] = Some(part);
+    pub(super) fn enter(&mut self, part: Part) {
+        self.parts.push(part);
     }
 
-    /// Gives back what is held under a kind's subject.
-    pub(super) fn leave(&mut self, kind: Kind) {
-        if let Some(Part { cell, held }) = self.parts[kind as usize].take() {
-            cell.open().release(held, (self.needed.tokens, self.held_micro_usd), 0);
-        }
+    /// Gives back what is held under subjects of a place, save for those that are still its own.
+    pub(super) fn leave_place(&mut self, is_still: impl Fn(&Arc<Cell>) -> bool) {
+        let goes = |part: &mut Part| part.cell.subject.kind.is_of_place() && !is_still(&part.cell);
+        let tokens = self.needed.tokens;
+        self.parts.extract_if(.., goes).for_each(|part| part.release(tokens));
     }
 
     pub(super) fn note(&mut self, standing: Standing) {
@@ -123,9 +122,16 @@ impl Permit {
     }
 }
 
+impl Part {
+    fn release(&self, tokens: u64) {
+        self.cell.open().release(self.held, (tokens, self.held_micro_usd), 0);
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        Kind::ALL.into_iter().for_each(|kind| self.leave(kind));
+        let tokens = self.needed.tokens;
+        self.parts.drain(..).for_each(|part| part.release(tokens));
     }
 }
 

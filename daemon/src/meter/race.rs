@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use domain::allowance::{Allowance, Kind, Now, Rules, Who};
+use domain::allowance::{Charge, Kind, Now, Quota};
 use domain::limit::{Limit, Limits, Per, What};
 use domain::moment::Moment;
 
-use super::tests::{demand, limits, month, subject};
+use super::tests::{demand, limits, month, quota};
 use super::{Meter, Permit};
 
 const WORKERS: u64 = 200;
@@ -54,22 +54,29 @@ impl Clock {
 }
 
 /// All workers send their share of the requests, each with one or two in flight; what is let in ends in one of four ways.
-fn race(meter: &Meter, rules: &Rules, clock: &Clock, requests: u64, seed: u64) -> Vec<Done> {
+fn race(meter: &Meter, quotas: &[Quota], clock: &Clock, requests: u64, seed: u64) -> Vec<Done> {
     thread::scope(|scope| {
-        let worker = |number: u64| move || work(meter, rules, clock, requests / WORKERS, Dice(seed + number * 7_919));
+        let worker = |number: u64| move || work(meter, quotas, clock, requests / WORKERS, Dice(seed + number * 7_919));
         let workers: Vec<_> = (1..=WORKERS).map(|number| scope.spawn(worker(number))).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     })
 }
 
-fn work(meter: &Meter, rules: &Rules, clock: &Clock, requests: u64, mut dice: Dice) -> Vec<Done> {
+fn work(meter: &Meter, quotas: &[Quota], clock: &Clock, requests: u64, mut dice: Dice) -> Vec<Done> {
     let key = format!("key {}", dice.below(20));
-    let who = Who { tenant: Some("house"), key: Some(&key), ..Who::default() };
+    let name = |kind| if kind == Kind::Key { key.as_str() } else { "house" };
+    // Only one key is limited.
+    let holds = |quota: &&Quota| quota.kind != Kind::Key || key == "key 7";
+    let mut who: Vec<_> = quotas.iter().filter(holds).map(|quota| Charge { quota, name: name(quota.kind) }).collect();
+    // In whatever order they come, nobody waits for ever.
+    if dice.below(2) == 0 {
+        who.reverse();
+    }
     let (mut done, mut in_flight) = (Vec::new(), None);
     for _ in 0..requests {
         let (admitted, held) = (clock.tick(), 50 + dice.below(100));
         let now = Now { moment: Moment::after_start(admitted), unix_s: UNIX_S };
-        if let Ok(permit) = meter.admit(&who, &demand(held, held), rules, now) {
+        if let Ok(permit) = meter.admit(&who, &demand(held, held), now) {
             let next = (permit, Done { admitted, settled: admitted, held, used: 0 });
             let before = in_flight.replace(next);
             done.extend(before.map(|request| end(request, clock, &mut dice)));
@@ -127,12 +134,11 @@ fn assert_never_over(done: &[Done], amount: u64, until: Duration) {
 fn no_more_tokens_than_the_limit_and_hardly_less() {
     const TOKENS_A_MINUTE: u64 = 1_200_000;
     let tokens = Limit { what: What::Tokens, amount: TOKENS_A_MINUTE, per: Per::Minute };
-    let (meter, clock, mut rules) = (Meter::new(64), Clock::default(), Rules::default());
-    let house = Allowance { limits: Limits::default().with(tokens), budgets: Vec::new() };
-    rules.set(subject(Kind::Tenant, "house"), house);
+    let (meter, clock) = (Meter::new(64), Clock::default());
+    let house = quota(Kind::Tenant, Limits::default().with(tokens), Vec::new());
     // One key has next to nothing: that it is refused must cost the house nothing.
-    rules.set(subject(Kind::Key, "key 7"), Allowance { limits: limits(1, 200), budgets: Vec::new() });
-    let done = race(&meter, &rules, &clock, REQUESTS, 11);
+    let quotas = [house, quota(Kind::Key, limits(1, 200), Vec::new())];
+    let done = race(&meter, &quotas, &clock, REQUESTS, 11);
     let until = clock.now();
     assert_never_over(&done, TOKENS_A_MINUTE, until);
     let most = TOKENS_A_MINUTE + u64::try_from(until.as_millis()).unwrap() * TOKENS_A_MINUTE / 60_000;
@@ -145,9 +151,9 @@ fn no_more_tokens_than_the_limit_and_hardly_less() {
 
 #[test]
 fn exactly_as_many_requests_as_the_limit() {
-    let (meter, clock, mut rules) = (Meter::new(64), Clock::default(), Rules::default());
-    rules.set(subject(Kind::Tenant, "house"), Allowance { limits: limits(6_000, 1 << 40), budgets: Vec::new() });
-    let done = race(&meter, &rules, &clock, REQUESTS, 23);
+    let (meter, clock) = (Meter::new(64), Clock::default());
+    let quotas = [quota(Kind::Tenant, limits(6_000, 1 << 40), Vec::new())];
+    let done = race(&meter, &quotas, &clock, REQUESTS, 23);
     let elapsed_ms = u64::try_from(clock.now().as_millis()).unwrap();
     let most = 6_000 + elapsed_ms / 10;
     let let_in = u64::try_from(done.len()).unwrap();
@@ -158,16 +164,15 @@ fn exactly_as_many_requests_as_the_limit() {
 #[test]
 fn no_more_money_than_the_budget_and_the_sums_agree() {
     const AMOUNT_MICRO_USD: u64 = 4_000_000;
-    let mut rules = Rules::default();
-    let budgets = month(AMOUNT_MICRO_USD, None);
-    rules.set(subject(Kind::Tenant, "house"), Allowance { limits: Limits::default(), budgets });
+    let quotas = [quota(Kind::Tenant, Limits::default(), month(AMOUNT_MICRO_USD, None))];
+    let house = Charge { quota: &quotas[0], name: "house" };
     let now = Now { moment: Moment::START, unix_s: UNIX_S };
     let (mut ledger, mut beyond) = (0, 0);
     for (half, clock) in [Clock::default(), Clock::default()].iter().enumerate() {
         let meter = Arc::new(Meter::new(64));
-        meter.restore([(subject(Kind::Tenant, "house"), "2026-11".parse().unwrap(), ledger)], &rules, now);
+        meter.restore(&house, "2026-11".parse().unwrap(), ledger, now);
         // The first half alone does not reach the end.
-        let done = race(&meter, &rules, clock, [REQUESTS * 3 / 10, REQUESTS * 7 / 10][half], 37);
+        let done = race(&meter, &quotas, clock, [REQUESTS * 3 / 10, REQUESTS * 7 / 10][half], 37);
         ledger += sum(&done, |one| one.used);
         beyond += sum(&done, |one| one.used.saturating_sub(one.held));
         let account = meter.standings(Kind::Tenant, now)[0].accounts[0];

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::allowance::{Allowance, Cause, Demand, Exceeded, Kind, Now, Rules, Subject, Who};
+use domain::allowance::{Allowance, Cause, Charge, Demand, Exceeded, Kind, Now, Quota, Subject};
 use domain::budget::{Budget, Price, Step};
 use domain::calendar::{Cycle, Zone};
 use domain::limit::{Limit, Limits, Needed, Per, Reached, What};
@@ -14,7 +14,11 @@ const UNIX_S: i64 = 1_795_849_200;
 const NOW: Now = Now { moment: Moment::START, unix_s: UNIX_S };
 
 pub(super) fn subject(kind: Kind, name: &str) -> Subject {
-    Subject { kind, name: name.into() }
+    Subject { kind, policy: "house".into(), name: name.into() }
+}
+
+pub(super) fn quota(kind: Kind, limits: Limits, budgets: Vec<Arc<Budget>>) -> Quota {
+    Quota { policy: "house".into(), kind, allowance: Allowance { limits, budgets } }
 }
 
 pub(super) fn limits(requests: u64, tokens: u64) -> Limits {
@@ -39,20 +43,33 @@ fn after(span: Duration) -> Now {
     Now { moment: NOW.moment + span, unix_s: UNIX_S + i64::try_from(span.as_secs()).unwrap() }
 }
 
-/// A house with one tenant, who has two keys, on devices that nobody named.
-fn rules() -> Rules {
-    let mut rules = Rules::default();
-    rules.set(subject(Kind::Tenant, "ann"), Allowance { limits: limits(100, 10_000), budgets: month(1_000, None) });
-    rules.set_others(Kind::Key, Allowance { limits: limits(10, 5_000), budgets: month(600, Some(90)) });
-    rules.set_others(Kind::Device, Allowance { limits: limits(4, 100_000), budgets: Vec::new() });
-    rules.set(subject(Kind::Upstream, "cloud"), Allowance { limits: limits(2, 100_000), budgets: month(500, None) });
-    rules
+/// A house that limits tenants, their keys, devices and upstreams; by kind.
+fn house() -> [Quota; 5] {
+    Kind::ALL.map(|kind| match kind {
+        Kind::Tenant => quota(kind, limits(100, 10_000), month(1_000, None)),
+        Kind::Key => quota(kind, limits(10, 5_000), month(600, Some(90))),
+        Kind::Device => quota(kind, limits(4, 100_000), Vec::new()),
+        Kind::Model => quota(kind, Limits::default(), Vec::new()),
+        Kind::Upstream => quota(kind, limits(2, 100_000), month(500, None)),
+    })
 }
 
-const WHO: Who<'_> = Who { tenant: Some("ann"), key: Some("k1"), device: Some("desk"), model: None, upstream: None };
+type Who<'a> = &'a [(Kind, &'a str)];
 
-fn admit(meter: &Meter, who: &Who<'_>, demand: &Demand) -> Result<Permit, Box<Exceeded>> {
-    meter.admit(who, demand, &rules(), NOW)
+const WHO: Who<'_> = &[(Kind::Tenant, "ann"), (Kind::Key, "k1"), (Kind::Device, "desk")];
+
+fn charges<'a>(house: &'a [Quota; 5], who: Who<'a>) -> Vec<Charge<'a>> {
+    who.iter().map(|&(kind, name)| Charge { quota: &house[kind as usize], name }).collect()
+}
+
+fn admit(meter: &Meter, who: Who<'_>, demand: &Demand) -> Result<Permit, Box<Exceeded>> {
+    meter.admit(&charges(&house(), who), demand, NOW)
+}
+
+/// To an upstream, for all that is held.
+fn join(meter: &Meter, permit: &mut Permit, upstream: &str) -> Result<(), Box<Exceeded>> {
+    let held = permit.held_micro_usd();
+    meter.join(permit, &charges(&house(), &[(Kind::Upstream, upstream)]), held, NOW)
 }
 
 /// Requests and tokens that remain, and what is spent and held.
@@ -67,7 +84,7 @@ fn left(meter: &Meter, kind: Kind, name: &str) -> (u64, u64, u64, u64) {
 #[test]
 fn one_request_is_counted_under_all_its_subjects() {
     let meter = Meter::new(64);
-    let permit = admit(&meter, &WHO, &demand(1_000, 100)).unwrap();
+    let permit = admit(&meter, WHO, &demand(1_000, 100)).unwrap();
     assert_eq!(left(&meter, Kind::Tenant, "ann"), (99, 9_000, 0, 100));
     assert_eq!(left(&meter, Kind::Key, "k1"), (9, 4_000, 0, 100));
     assert_eq!(left(&meter, Kind::Device, "desk"), (3, 99_000, 0, 0));
@@ -83,24 +100,24 @@ fn one_request_is_counted_under_all_its_subjects() {
 fn what_was_refused_costs_nothing_anywhere() {
     let meter = Meter::new(64);
     for _ in 0..4 {
-        admit(&meter, &WHO, &demand(0, 0)).unwrap().settle(0, 0, UNIX_S);
+        admit(&meter, WHO, &demand(0, 0)).unwrap().settle(0, 0, UNIX_S);
     }
     let before = (left(&meter, Kind::Tenant, "ann"), left(&meter, Kind::Key, "k1"));
     for _ in 0..50 {
-        let exceeded = admit(&meter, &WHO, &demand(100, 10)).err().unwrap();
+        let exceeded = admit(&meter, WHO, &demand(100, 10)).err().unwrap();
         assert_eq!(exceeded.subject, subject(Kind::Device, "desk"));
         let Cause::Limit(Reached::Rate { retry_after, .. }) = exceeded.cause else { panic!("{exceeded}") };
         assert_eq!(retry_after, Duration::from_secs(15));
         assert_eq!(exceeded.standing.requests.unwrap().remaining, 0);
     }
     assert_eq!((left(&meter, Kind::Tenant, "ann"), left(&meter, Kind::Key, "k1")), before);
-    assert!(meter.admit(&WHO, &demand(100, 10), &rules(), after(Duration::from_secs(15))).is_ok());
+    assert!(meter.admit(&charges(&house(), WHO), &demand(100, 10), after(Duration::from_secs(15))).is_ok());
 }
 
 #[test]
 fn a_permit_that_is_dropped_gives_back_all_but_the_request() {
     let meter = Meter::new(64);
-    drop(admit(&meter, &WHO, &demand(1_000, 100)).unwrap());
+    drop(admit(&meter, WHO, &demand(1_000, 100)).unwrap());
     assert_eq!(left(&meter, Kind::Tenant, "ann"), (99, 10_000, 0, 0));
     assert_eq!(meter.standings(Kind::Tenant, NOW)[0].running, 0);
 }
@@ -108,7 +125,7 @@ fn a_permit_that_is_dropped_gives_back_all_but_the_request() {
 #[test]
 fn a_tenants_budget_is_shared_by_all_below() {
     let meter = Meter::new(64);
-    let of = |key| Who { key: Some(key), device: None, ..WHO };
+    let of = |key| [(Kind::Tenant, "ann"), (Kind::Key, key)];
     let first = admit(&meter, &of("k1"), &demand(10, 540)).unwrap();
     let exceeded = admit(&meter, &of("k2"), &demand(10, 461)).err().unwrap();
     assert_eq!(exceeded.subject, subject(Kind::Tenant, "ann"));
@@ -125,26 +142,26 @@ fn a_tenants_budget_is_shared_by_all_below() {
 #[test]
 fn near_the_end_of_one_budget_requests_stay_in_the_house() {
     let meter = Meter::new(64);
-    let spent = admit(&meter, &WHO, &demand(10, 500)).unwrap().settle(10, 500, UNIX_S);
+    let spent = admit(&meter, WHO, &demand(10, 500)).unwrap().settle(10, 500, UNIX_S);
     assert_eq!(
         spent.iter().map(|notice| (notice.subject.kind, notice.step)).collect::<Vec<_>>(),
         [(Kind::Key, Step::Spent(80))]
     );
     for told in [1, 0] {
-        let permit = admit(&meter, &WHO, &demand(10, 600)).unwrap();
+        let permit = admit(&meter, WHO, &demand(10, 600)).unwrap();
         assert!(permit.is_degraded());
         assert_eq!((permit.held_micro_usd(), permit.passed_percent()), (0, Some(80)));
         let degraded: Vec<_> = permit.warnings().iter().filter(|notice| notice.step == Step::Degraded).collect();
         assert_eq!(degraded.len(), told);
     }
-    let permit = admit(&meter, &WHO, &demand(10, 40)).unwrap();
+    let permit = admit(&meter, WHO, &demand(10, 40)).unwrap();
     assert!(!permit.is_degraded());
 }
 
 #[test]
 fn what_goes_somewhere_cheaper_holds_less() {
     let meter = Meter::new(64);
-    let mut permit = admit(&meter, &WHO, &demand(10, 500)).unwrap();
+    let mut permit = admit(&meter, WHO, &demand(10, 500)).unwrap();
     permit.lower(600);
     assert_eq!(left(&meter, Kind::Tenant, "ann").3, 500, "it can only become less");
     permit.lower(20);
@@ -155,20 +172,20 @@ fn what_goes_somewhere_cheaper_holds_less() {
 
 #[test]
 fn upstreams_join_when_they_are_tried() {
-    let (meter, rules, who) = (Meter::new(64), rules(), Who { key: None, ..WHO });
-    let mut permit = admit(&meter, &who, &demand(1_000, 300)).unwrap();
+    let (meter, who) = (Meter::new(64), &[(Kind::Tenant, "ann"), (Kind::Device, "desk")]);
+    let mut permit = admit(&meter, who, &demand(1_000, 300)).unwrap();
     for _ in 0..3 {
-        meter.join(&mut permit, Kind::Upstream, "cloud", &rules, NOW).unwrap();
+        join(&meter, &mut permit, "cloud").unwrap();
         assert_eq!(left(&meter, Kind::Upstream, "cloud"), (1, 99_000, 0, 300), "once is enough");
     }
     assert_eq!(permit.standing().requests.unwrap().remaining, 1);
-    let mut second = admit(&meter, &who, &demand(1_000, 300)).unwrap();
-    let exceeded = meter.join(&mut second, Kind::Upstream, "cloud", &rules, NOW).err().unwrap();
+    let mut second = admit(&meter, who, &demand(1_000, 300)).unwrap();
+    let exceeded = join(&meter, &mut second, "cloud").err().unwrap();
     assert!(matches!(exceeded.cause, Cause::Budget(_)));
     assert_eq!(left(&meter, Kind::Upstream, "cloud"), (1, 99_000, 0, 300));
-    meter.join(&mut permit, Kind::Upstream, "box", &rules, NOW).unwrap();
+    join(&meter, &mut permit, "box").unwrap();
     assert_eq!(left(&meter, Kind::Upstream, "cloud"), (1, 100_000, 0, 0), "another is tried");
-    meter.join(&mut second, Kind::Upstream, "cloud", &rules, NOW).unwrap();
+    join(&meter, &mut second, "cloud").unwrap();
     second.settle(2_000, 250, UNIX_S);
     assert_eq!(left(&meter, Kind::Upstream, "cloud"), (0, 98_000, 250, 0));
     assert_eq!(left(&meter, Kind::Tenant, "ann"), (98, 7_000, 250, 300));
@@ -176,51 +193,92 @@ fn upstreams_join_when_they_are_tried() {
 
 #[test]
 fn an_upstream_whose_budget_nears_its_end_takes_only_what_stays_in_the_house() {
-    let (meter, mut rules) = (Meter::new(64), rules());
-    rules.set(subject(Kind::Upstream, "cloud"), Allowance { budgets: month(500, Some(50)), ..Allowance::default() });
-    let mut permit = meter.admit(&WHO, &demand(10, 251), &rules, NOW).unwrap();
-    let exceeded = meter.join(&mut permit, Kind::Upstream, "cloud", &rules, NOW).err().unwrap();
+    let meter = Meter::new(64);
+    let cloud = quota(Kind::Upstream, Limits::default(), month(500, Some(50)));
+    let charge = [Charge { quota: &cloud, name: "cloud" }];
+    let mut permit = admit(&meter, WHO, &demand(10, 251)).unwrap();
+    let exceeded = meter.join(&mut permit, &charge, 251, NOW).err().unwrap();
     assert!(matches!(exceeded.cause, Cause::Budget(_)));
-    permit.lower(250);
-    assert!(meter.join(&mut permit, Kind::Upstream, "cloud", &rules, NOW).is_ok());
+    assert!(meter.join(&mut permit, &charge, 250, NOW).is_ok());
+    drop(permit);
+    assert_eq!(left(&meter, Kind::Tenant, "ann").3, 0, "what each held is given back");
+    let account = meter.standings(Kind::Upstream, NOW)[0].accounts[0];
+    assert_eq!((account.spent_micro_usd, account.reserved_micro_usd), (0, 0));
+}
+
+/// A place has a model and an upstream; the same model elsewhere keeps its count.
+#[test]
+fn the_same_model_elsewhere_is_one_request() {
+    let meter = Meter::new(64);
+    let once = Limits { concurrent: Some(1), ..Limits::default() };
+    let quotas = [Kind::Model, Kind::Upstream].map(|kind| quota(kind, once.clone(), Vec::new()));
+    let place = |upstream| [("m", 0), (upstream, 1)].map(|(name, at)| Charge { quota: &quotas[at], name });
+    let mut first = admit(&meter, WHO, &demand(10, 0)).unwrap();
+    for upstream in ["box", "nas", "box"] {
+        meter.join(&mut first, &place(upstream), 0, NOW).unwrap();
+    }
+    let mut second = admit(&meter, WHO, &demand(10, 0)).unwrap();
+    assert_eq!(meter.join(&mut second, &place("nas"), 0, NOW).err().unwrap().subject, subject(Kind::Model, "m"));
+    drop(first);
+    assert!(meter.join(&mut second, &place("nas"), 0, NOW).is_ok());
+}
+
+/// Each policy counts what it holds for, whatever others count of the same subject.
+#[test]
+fn policies_have_counts_of_their_own() {
+    let meter = Meter::new(64);
+    let of = |policy: &str, requests| Quota {
+        policy: policy.into(),
+        ..quota(Kind::Device, limits(requests, 1_000), Vec::new())
+    };
+    let (kids, vision) = (of("kids", 3), of("vision", 1));
+    let [kids, vision] = [&kids, &vision].map(|quota| Charge { quota, name: "desk" });
+    let admit = |charges: &[Charge<'_>]| meter.admit(charges, &demand(10, 0), NOW);
+    assert!(admit(&[kids, vision]).is_ok());
+    assert_eq!(&*admit(&[kids, vision]).err().unwrap().subject.policy, "vision");
+    assert!(admit(&[kids]).is_ok());
+    assert!(admit(&[kids, kids]).is_ok(), "what is named twice counts once");
+    assert_eq!(&*admit(&[kids]).err().unwrap().subject.policy, "kids");
 }
 
 #[test]
 fn counts_outlive_a_change_of_rules() {
-    let (meter, mut rules) = (Meter::new(64), rules());
-    let permit = meter.admit(&WHO, &demand(1_000, 100), &rules, NOW).unwrap();
-    rules.set(subject(Kind::Tenant, "ann"), Allowance { limits: limits(50, 20_000), budgets: month(700, None) });
+    let meter = Meter::new(64);
+    let permit = admit(&meter, WHO, &demand(1_000, 100)).unwrap();
+    let tenants = quota(Kind::Tenant, limits(50, 20_000), month(700, None));
     permit.settle(2_000, 300, UNIX_S);
-    let bare = Who { key: None, device: None, ..WHO };
-    let standing = meter.admit(&bare, &demand(0, 400), &rules, NOW).unwrap().standing();
+    let charge = [Charge { quota: &tenants, name: "ann" }];
+    let standing = meter.admit(&charge, &demand(0, 400), NOW).unwrap().standing();
     assert_eq!((standing.requests.unwrap().remaining, standing.tokens.unwrap().remaining), (48, 18_000));
-    assert!(meter.admit(&bare, &demand(0, 401), &rules, NOW).is_err(), "300 of 700 are spent");
+    assert!(meter.admit(&charge, &demand(0, 401), NOW).is_err(), "300 of 700 are spent");
 }
 
 #[test]
 fn a_restart_takes_no_budget_back() {
-    let (meter, rules) = (Meter::new(64), rules());
-    let ann = subject(Kind::Tenant, "ann");
+    let (meter, house) = (Meter::new(64), house());
+    let restore = |kind, name, key: &str, spent| {
+        meter.restore(&Charge { quota: &house[kind as usize], name }, key.parse().unwrap(), spent, NOW);
+    };
     for key in ["2026-11", "2026-10", "2026-11-28"] {
-        meter.restore([(ann.clone(), key.parse().unwrap(), 950)], &rules, NOW);
+        restore(Kind::Tenant, "ann", key, 950);
     }
-    meter.restore([(subject(Kind::Model, "m"), "2026-11".parse().unwrap(), 1)], &rules, NOW);
+    restore(Kind::Model, "m", "2026-11", 1);
     let account = meter.standings(Kind::Tenant, NOW)[0].accounts[0];
     assert_eq!((account.spent_micro_usd, account.period.key.to_string().as_str()), (950, "2026-11"));
-    assert!(admit(&meter, &Who { key: None, ..WHO }, &demand(0, 51)).is_err());
-    assert!(admit(&meter, &Who { key: None, ..WHO }, &demand(0, 50)).is_ok());
+    let tenant = &[(Kind::Tenant, "ann")];
+    assert!(admit(&meter, tenant, &demand(0, 51)).is_err());
+    assert!(admit(&meter, tenant, &demand(0, 50)).is_ok());
     assert_eq!(meter.standings(Kind::Model, NOW), []);
 }
 
 #[test]
 fn counts_that_have_run_dry_are_forgotten() {
     let meter = Meter::new(10_000);
-    let of = |device| Who { tenant: None, key: None, device: Some(device), ..Who::default() };
     let names: Vec<String> = (0..2_000).map(|number| format!("device {number}")).collect();
     for name in &names {
-        drop(admit(&meter, &of(name), &demand(10, 0)).unwrap());
+        drop(admit(&meter, &[(Kind::Device, name)], &demand(10, 0)).unwrap());
     }
-    let running = admit(&meter, &of(&names[0]), &demand(10, 0)).unwrap();
+    let running = admit(&meter, &[(Kind::Device, &names[0])], &demand(10, 0)).unwrap();
     meter.sweep(NOW);
     assert_eq!(meter.standings(Kind::Device, NOW).len(), 2_000);
     let later = after(Duration::from_secs(60));
@@ -239,23 +297,22 @@ fn a_flood_of_strangers_shares_one_count() {
     let mut late = 0;
     for number in 0..20_000 {
         let device = format!("2001:db8::{number:x}");
-        let who = Who { device: Some(&device), ..Who::default() };
+        let who = [(Kind::Device, device.as_str())];
         late += usize::from(number >= 10_000 && admit(&meter, &who, &demand(1, 0)).is_ok());
         if number < 10_000 {
             drop(admit(&meter, &who, &demand(1, 0)));
         }
     }
-    assert!(meter.standings(Kind::Device, NOW).len() <= 640);
+    // And the crowd.
+    assert!(meter.standings(Kind::Device, NOW).len() <= 640 + 1);
     assert_eq!(late, 0, "the crowd's four requests are gone");
-    let mut rules = rules();
-    rules.set(subject(Kind::Device, "desk"), Allowance { limits: limits(1, 10), budgets: Vec::new() });
-    assert!(meter.admit(&WHO, &demand(1, 0), &rules, NOW).is_ok(), "who is named is no stranger");
+    assert!(admit(&meter, &[(Kind::Key, "k9")], &demand(1, 0)).is_ok(), "keys are no strangers");
 }
 
 #[test]
 fn who_is_limited_in_nothing_is_counted_nowhere() {
     let meter = Meter::new(64);
-    let permit = meter.admit(&WHO, &demand(1_000, 100), &Rules::default(), NOW).unwrap();
+    let permit = admit(&meter, &[], &demand(1_000, 100)).unwrap();
     assert_eq!(permit.standing().requests, None);
     assert!(permit.settle(1, 1, UNIX_S).is_empty());
     assert!(Kind::ALL.into_iter().all(|kind| meter.standings(kind, NOW).is_empty()));

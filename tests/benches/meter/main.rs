@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use domain::allowance::{Allowance, Demand, Kind, Now, Rules, Subject, Who};
+use domain::allowance::{Allowance, Charge, Demand, Kind, Now, Quota};
 use domain::budget::{Budget, Price};
 use domain::calendar::{Cycle, Zone};
 use domain::limit::{Limit, Limits, Needed, Per, What};
@@ -37,7 +37,8 @@ struct Names {
 
 struct House {
     names: Vec<Names>,
-    rules: Rules,
+    /// By kind.
+    quotas: Vec<Quota>,
 }
 
 /// Nanoseconds of one kind of step.
@@ -70,7 +71,7 @@ fn limits() -> Limits {
         .with(limit(What::Tokens, 10_000_000_000, Per::Day))
 }
 
-/// Tenants and keys are named and have the allowance of one policy; devices are strangers.
+/// Tenants and keys have the same allowance; devices are strangers.
 fn house(tenants: usize, keys: usize) -> House {
     let budget = |cycle| {
         let zone = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
@@ -78,8 +79,7 @@ fn house(tenants: usize, keys: usize) -> House {
         Arc::new(Budget { amount_micro_usd, cycle, zone, warn_percents: vec![80], degrade_percent: Some(95) })
     };
     let budgets = vec![budget(Cycle::Day), budget(Cycle::Month)];
-    let mut rules = Rules::default();
-    let payer = Arc::new(Allowance { limits: limits(), budgets });
+    let payer = Allowance { limits: limits(), budgets };
     let names: Vec<Names> = (0..keys)
         .map(|key| Names {
             tenant: format!("tenant-{}", key % tenants),
@@ -87,15 +87,16 @@ fn house(tenants: usize, keys: usize) -> House {
             device: format!("192.168.{}.{}", key % 20, key / 20 % 250),
         })
         .collect();
-    for Names { tenant, key, .. } in &names {
-        rules.set(Subject { kind: Kind::Tenant, name: tenant.as_str().into() }, Arc::clone(&payer));
-        rules.set(Subject { kind: Kind::Key, name: key.as_str().into() }, Arc::clone(&payer));
-    }
     let all = Limit { what: What::Requests, amount: 1_000_000_000, per: Per::Minute };
-    let model = Allowance { limits: Limits::default().with(all), budgets: Vec::new() };
-    rules.set(Subject { kind: Kind::Model, name: "auto".into() }, model);
-    rules.set_others(Kind::Device, Allowance { limits: limits(), budgets: Vec::new() });
-    House { names, rules }
+    let quotas = [Kind::Tenant, Kind::Key, Kind::Device, Kind::Model].map(|kind| {
+        let allowance = match kind {
+            Kind::Model => Allowance { limits: Limits::default().with(all), budgets: Vec::new() },
+            Kind::Device => Allowance { limits: limits(), budgets: Vec::new() },
+            Kind::Tenant | Kind::Key | Kind::Upstream => payer.clone(),
+        };
+        Quota { policy: "house".into(), kind, allowance }
+    });
+    House { names, quotas: quotas.into() }
 }
 
 fn main() {
@@ -134,10 +135,10 @@ fn measure(meter: &Meter, house: &House, began: Instant, (threads, rounds): (usi
             }
             // A request that was just read has its names at hand.
             let names = house.names[number.wrapping_mul(7_919) % house.names.len()].clone();
-            let who = who(&names);
             let now = now(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+            let charges = charges(&house.quotas, &names);
             let step = Instant::now();
-            let permit = meter.admit(black_box(&who), &demand(), &house.rules, now).expect("the limits are wide");
+            let permit = meter.admit(black_box(&charges), &demand(), now).expect("the limits are wide");
             admitted.add(step);
             held.push(permit);
             if held.len() > 64 {
@@ -174,9 +175,9 @@ fn look_ups(house: &House) -> Times {
     Times::merge([times].into_iter())
 }
 
-fn who(names: &Names) -> Who<'_> {
-    let Names { tenant, key, device } = names;
-    Who { tenant: Some(tenant), key: Some(key), device: Some(device), model: Some("auto"), upstream: None }
+fn charges<'a>(quotas: &'a [Quota], names: &'a Names) -> Vec<Charge<'a>> {
+    let names = [names.tenant.as_str(), &names.key, &names.device, "auto"];
+    quotas.iter().zip(names).map(|(quota, name)| Charge { quota, name }).collect()
 }
 
 fn demand() -> Demand {

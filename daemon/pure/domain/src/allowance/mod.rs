@@ -1,6 +1,6 @@
 //! What somebody may use, and what they have used: the limits and budgets of tenants, keys, devices, models and upstreams.
 
-mod rules;
+mod quota;
 mod tally;
 
 use std::fmt;
@@ -10,13 +10,14 @@ use crate::budget::{Account, Price, Step};
 use crate::limit::{Needed, Reached, Standing, Window};
 use crate::moment::Moment;
 
-pub use rules::{Allowance, Found, Rules};
+pub use quota::{Allowance, Charge, Quota};
 pub use tally::{Held, Tally};
 
 /// What kind of subject limits and budgets belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// Who pays.
+    #[default]
     Tenant,
     /// One of a tenant's keys.
     Key,
@@ -28,28 +29,15 @@ pub enum Kind {
     Upstream,
 }
 
-/// One of those that limits and budgets belong to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// One of those that limits and budgets belong to. Subjects are in the order in which their counts are locked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     /// What it is.
     pub kind: Kind,
+    /// Under which policy.
+    pub policy: Arc<str>,
     /// Which one. Nothing for clients: it may be an address.
     pub name: Arc<str>,
-}
-
-/// Who asks for what: each name is one subject.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Who<'a> {
-    /// Who pays.
-    pub tenant: Option<&'a str>,
-    /// The key's id, never the key.
-    pub key: Option<&'a str>,
-    /// The device.
-    pub device: Option<&'a str>,
-    /// The model that is asked for.
-    pub model: Option<&'a str>,
-    /// The place, where it is known already.
-    pub upstream: Option<&'a str>,
 }
 
 /// What a request needs.
@@ -72,7 +60,7 @@ pub struct Now {
 
 /// Why a request is not let in, and for whom. `Display` is the sentence that the client reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this {} {cause}", .subject.kind)]
+#[error("this {} {cause} (policy {:?})", .subject.kind, .subject.policy)]
 pub struct Exceeded {
     /// Whose limit or budget it is.
     pub subject: Subject,
@@ -120,19 +108,20 @@ pub struct Used {
 impl Kind {
     /// All, in the order in which they are looked at.
     pub const ALL: [Self; 5] = [Self::Tenant, Self::Key, Self::Device, Self::Model, Self::Upstream];
-}
 
-impl Who<'_> {
-    /// The name of one kind.
+    /// All of them under their names in the config.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("tenant", Self::Tenant),
+        ("key", Self::Key),
+        ("device", Self::Device),
+        ("model", Self::Model),
+        ("upstream", Self::Upstream),
+    ];
+
+    /// Whether it is known only when a place is tried.
     #[must_use]
-    pub const fn name(&self, kind: Kind) -> Option<&str> {
-        match kind {
-            Kind::Tenant => self.tenant,
-            Kind::Key => self.key,
-            Kind::Device => self.device,
-            Kind::Model => self.model,
-            Kind::Upstream => self.upstream,
-        }
+    pub const fn is_of_place(self) -> bool {
+        matches!(self, Self::Model | Self::Upstream)
     }
 }
 
@@ -154,13 +143,7 @@ impl Cause {
 
 impl fmt::Display for Kind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Tenant => "tenant",
-            Self::Key => "key",
-            Self::Device => "device",
-            Self::Model => "model",
-            Self::Upstream => "upstream",
-        })
+        out.write_str(Self::NAMES[*self as usize].0)
     }
 }
 
@@ -212,7 +195,7 @@ mod tests {
     #[test]
     fn what_the_client_reads() {
         let exceeded = |kind, cause| Exceeded {
-            subject: Subject { kind, name: "10.0.0.7".into() },
+            subject: Subject { kind, policy: "kids".into(), name: "10.0.0.7".into() },
             cause,
             standing: Standing::default(),
             notices: Vec::new(),
@@ -221,11 +204,11 @@ mod tests {
             (
                 exceeded(Kind::Tenant, budget(Cycle::Month)),
                 "this tenant may spend $2.50 a month, and what is left of it in 2026-11 is not enough; use a model that costs \
-                 nothing, or ask the owner for more",
+                 nothing, or ask the owner for more (policy \"kids\")",
             ),
             (
                 exceeded(Kind::Device, Cause::Limit(Reached::InputBytes { allowed: 10, needed: 11 })),
-                "this device may send requests of 10 bytes, and this one has 11; send less",
+                "this device may send requests of 10 bytes, and this one has 11; send less (policy \"kids\")",
             ),
         ] {
             assert_eq!(exceeded.to_string(), want);

@@ -25,9 +25,10 @@ pub enum What {
 }
 
 /// The span in which a bucket drains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Per {
     /// 60 seconds.
+    #[default]
     Minute,
     /// 60 minutes.
     Hour,
@@ -108,6 +109,9 @@ impl Per {
     /// All spans, from the shortest.
     pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
 
+    /// All of them under their names in the config.
+    pub const NAMES: [(&'static str, Self); 3] = [("minute", Self::Minute), ("hour", Self::Hour), ("day", Self::Day)];
+
     /// Its length.
     #[must_use]
     pub const fn span(self) -> Duration {
@@ -179,11 +183,7 @@ impl fmt::Display for What {
 
 impl fmt::Display for Per {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        })
+        out.write_str(Self::NAMES[*self as usize].0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Policy, Privacy, STRANGERS};
+use super::{Policy, Privacy, SPENT, STRANGERS};
 use crate::upstream::{Upstream, matches};
 
 /// The policies that say where a request may go. All of them must agree to a place.
@@ -39,6 +39,9 @@ impl fmt::Display for Barred {
                 "this device is not known here, and unknown devices may use the models of the house only; the owner can give it a key \
                  (airlane key create NAME) or make it known (airlane tenant set NAME --device ADDRESS)",
             ),
+            What::Cloud if policy == SPENT => formatter.write_str(
+                "a budget is used up, and until it begins anew only the models of the house may answer; ask the owner for more",
+            ),
             What::Cloud => write!(formatter, "policy {policy:?} lets no request leave the house"),
         }
     }
@@ -52,6 +55,13 @@ impl Bounds {
             rules.models.is_some() || rules.upstreams.is_some() || rules.privacy != Privacy::Any
         };
         Self { policies: policies.iter().filter(bind).cloned().collect(), is_any_model: false }
+    }
+
+    /// The same, with one more policy that must agree.
+    #[must_use]
+    pub(super) fn with(&self, policy: Policy) -> Self {
+        let policies = std::iter::once(Arc::new(policy)).chain(self.policies.iter().cloned()).collect();
+        Self { policies, ..self.clone() }
     }
 
     /// The same places for any model.

@@ -102,6 +102,12 @@ impl Effective {
         Self { bounds: Arc::new(self.bounds.of_places()), system: None, ..self.clone() }
     }
 
+    /// The same for a request that may only go where it costs nothing.
+    #[must_use]
+    pub fn kept_in_house(&self) -> Self {
+        Self { bounds: Arc::new(self.bounds.with(Policy::of_spent())), ..self.clone() }
+    }
+
     /// The lane of a request that wants this one.
     #[must_use]
     pub fn lane_of(&self, wanted: Lane) -> Lane {

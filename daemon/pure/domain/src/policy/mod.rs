@@ -5,6 +5,7 @@ mod bounds;
 mod conditions;
 mod effective;
 mod hours;
+mod quotas;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -71,12 +72,21 @@ impl Layer {
 /// The policy of devices that nobody knows; no policy of the owner can have this name.
 pub const STRANGERS: &str = "unknown devices";
 
+/// The policy of requests that a budget keeps in the house; no policy of the owner can have this name.
+pub const SPENT: &str = "budgets that are used up";
+
 impl Policy {
     /// What holds for devices that nobody knows: they cost nothing.
     #[must_use]
     pub fn of_strangers() -> Self {
         let rules = Rules { privacy: Privacy::LocalOnly, ..Rules::default() };
         Self { name: STRANGERS.to_owned(), conditions: Conditions::default(), rules }
+    }
+
+    /// What holds for a request that a budget keeps in the house.
+    #[must_use]
+    pub fn of_spent() -> Self {
+        Self { name: SPENT.to_owned(), ..Self::of_strangers() }
     }
 
     /// The layer of its innermost condition.

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::Hours;
+pub use crate::allowance::Kind as Subject;
+use crate::allowance::Quota;
 use crate::cache::{self, Chat, Scope};
 use crate::calendar::{Cycle, Zone};
 use crate::lane::Lane;
+pub use crate::limit::Per as Window;
 use crate::semantic;
 use crate::strategy::Strategy;
 
@@ -36,6 +39,8 @@ pub struct Rules {
     pub limits: Vec<LimitRule>,
     /// How much money.
     pub budgets: Vec<BudgetRule>,
+    /// What its limits and budgets come to, one for each kind of subject.
+    pub quotas: Vec<Quota>,
 }
 
 /// How far a request may go.
@@ -158,50 +163,6 @@ fn narrower(outer: Scope, inner: &Scope) -> Scope {
         (Scope::Group(outer), Scope::Group(inner)) if outer == *inner => Scope::Group(outer),
         (Scope::Group(_), Scope::Group(_)) | (Scope::Tenant, _) | (_, Scope::Tenant) => Scope::Tenant,
     }
-}
-
-/// Of what each has its own count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// Each tenant.
-    #[default]
-    Tenant,
-    /// Each key.
-    Key,
-    /// Each machine of the LAN.
-    Device,
-    /// Each model.
-    Model,
-    /// Each upstream.
-    Upstream,
-}
-
-impl Subject {
-    /// All of them under their names in the config.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        ("tenant", Self::Tenant),
-        ("key", Self::Key),
-        ("device", Self::Device),
-        ("model", Self::Model),
-        ("upstream", Self::Upstream),
-    ];
-}
-
-/// In which time a limit counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Window {
-    /// 60 s.
-    #[default]
-    Minute,
-    /// 3,600 s.
-    Hour,
-    /// 86,400 s.
-    Day,
-}
-
-impl Window {
-    /// All of them under their names in the config.
-    pub const NAMES: [(&'static str, Self); 3] = [("minute", Self::Minute), ("hour", Self::Hour), ("day", Self::Day)];
 }
 
 /// `[[policy.limit]]`

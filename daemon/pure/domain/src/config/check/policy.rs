@@ -43,7 +43,8 @@ impl Check {
                 self.problem(format!("{path}.name"), format!("another policy is called {name:?}; names must differ"));
             }
             let conditions = self.conditions(&path, draft);
-            let rules = self.rules(&path, draft, defaults, has_table);
+            let mut rules = self.rules(&path, draft, defaults, has_table);
+            rules.find_quotas(&name);
             policies.push(Arc::new(Policy { name, conditions, rules }));
         }
         policies.sort_by_key(|policy| policy.layer());
@@ -94,6 +95,8 @@ impl Check {
             budgets: each(&draft.budgets, |(number, budget)| {
                 self.budget(&at(&format!("budget[{number}]")), budget, &draft.zone)
             }),
+            // They bear the policy's name.
+            quotas: Vec::new(),
         }
     }
 
