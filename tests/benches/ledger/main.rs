@@ -26,8 +26,9 @@ use domain::price::{Prices, Table};
 use domain::usage::Usage;
 use serde_json::{Map, Value, json};
 
+use domain::ledger::Format;
 use edges::Clock;
-use ledger::{Export, Format, Ledger};
+use ledger::{Export, Ledger};
 
 const USAGE: &str = "cargo bench -p airlane-tests --bench ledger -- [--quick] [--entries N] [--tenants N] [--dir DIR]
 
