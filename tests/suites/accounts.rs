@@ -40,7 +40,8 @@ impl House {
     fn entries(&self, count: usize) -> Vec<Value> {
         let mut entries = Vec::new();
         eventually("they are in the ledger", || {
-            entries = self.console("/api/v1/ledger/entries?limit=1000")["entries"].as_array().cloned().unwrap_or_default();
+            entries =
+                self.console("/api/v1/ledger/entries?limit=1000")["entries"].as_array().cloned().unwrap_or_default();
             entries.len() >= count
         });
         assert_eq!(entries.len(), count, "{entries:#?}");
@@ -123,11 +124,8 @@ fn the_sum_is_what_the_cloud_bills() {
                 for number in 0..25 {
                     let model = if number % 5 == 0 { "local-1" } else { "cloud-1" };
                     let request = chat(model, number % 2 == 0);
-                    let request = if worker % 2 == 0 {
-                        request.with("authorization", &format!("Bearer {key}"))
-                    } else {
-                        request
-                    };
+                    let request =
+                        if worker % 2 == 0 { request.with("authorization", &format!("Bearer {key}")) } else { request };
                     assert!(house.daemon.send(&request).complete);
                 }
             });
