@@ -19,7 +19,7 @@ use domain::tenant::Tenant;
 use domain::upstream::{Upstream, UpstreamKind};
 use webui::{
     Console, Decision, FoundNodes, HealthRow, KeyWish, LedgerPage, LedgerPieces, ModelRow, NewKey, Nodes, Overview,
-    PairWish, Places, Question, Rotation, UpstreamRow, UpstreamState,
+    PairWish, Places, Question, Repriced, Rotation, UpstreamRow, UpstreamState,
 };
 
 use crate::cache::Cache;
@@ -161,6 +161,13 @@ impl Console for House {
 
     async fn ledger_sums(&self, days: RangeInclusive<Day>, tenant: Option<String>) -> Result<Vec<Line>, String> {
         ledger::read(&self.ledger, move |ledger| ledger.sums(&days, tenant.as_deref())).await
+    }
+
+    async fn reprice(&self, filter: Filter) -> Result<Repriced, String> {
+        let snapshot = self.live.now();
+        ledger::read(&self.ledger, move |books| books.reprice(&filter, &|entry| ledger::prices(&snapshot, entry)))
+            .await
+            .map(|done| Repriced { looked: done.looked, changed: done.changed })
     }
 
     async fn ledger_export(&self, filter: Filter, format: Format) -> LedgerPieces {

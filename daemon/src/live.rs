@@ -1,12 +1,13 @@
 //! What is true now: one immutable snapshot that everyone reads and one task writes.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
-use domain::catalogue::Catalogue;
+use domain::catalogue::{Catalogue, Target};
 use domain::config::Config;
 use domain::node::{Node, Nodes, Origin};
 use domain::policy::Pulse;
+use domain::price::Prices;
 use domain::telemetry::Telemetry;
 use tokio::sync::watch;
 
@@ -18,6 +19,19 @@ pub(crate) struct Snapshot {
     pub(crate) upstreams: Vec<UpstreamState>,
     /// Every upstream has been asked at least once.
     pub(crate) first_round_over: bool,
+}
+
+/// Servers of the house are paid for with current, which nobody bills by the request.
+static HOUSE: LazyLock<Option<Arc<Prices>>> =
+    LazyLock::new(|| Prices::from_line("input 0 output 0 | this house | ").map(Arc::new));
+
+impl Snapshot {
+    /// What a model costs at a place: what the upstream tells, or the vendor's list. `None` where nobody knows.
+    pub(crate) fn prices(&self, target: &Target) -> Option<Arc<Prices>> {
+        let told = self.catalogue.info(target).and_then(|info| info.prices.clone());
+        let is_local = || self.config.upstream(&target.upstream).is_some_and(|upstream| upstream.local);
+        told.or_else(|| if is_local() { HOUSE.clone() } else { None })
+    }
 }
 
 /// How an upstream does.

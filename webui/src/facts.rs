@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decision::{Asker, Candidate, Chosen, DecidedBy, Decision, DroppedRow, Parts, PolicyRow, Question, RefusalRow};
 pub use kept::{CacheEntries, WrongAnswer};
-pub use ledger::{LedgerLine, LedgerPage, LedgerSummary, LedgerSums};
+pub use ledger::{LedgerLine, LedgerPage, LedgerSummary, LedgerSums, RepriceWish, Repriced};
 pub use nodes::{FoundNodes, FoundRow, NodeName, NodeRow, Nodes, PairWish, PairingCode, RouterRow};
 pub use places::{HealthRow, PlaceRow, Places, SiteRow};
 pub use tenants::{KeyName, KeyWish, Keys, NewKey, Rotation, TenantName, Tenants};

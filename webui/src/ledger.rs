@@ -10,9 +10,9 @@ use domain::rfc3339;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::facts::LedgerSummary;
+use crate::facts::{LedgerSummary, RepriceWish};
 use crate::pieces::Pieces;
-use crate::wish::{Trouble, done, error, let_in};
+use crate::wish::{Trouble, done, error, let_in, read};
 use crate::{Console, texts};
 
 /// Entries of a page unless the query says how many.
@@ -96,6 +96,23 @@ pub(crate) async fn export<C: Console + 'static>(console: web::Data<C>, request:
     match Pieces::begin(console.ledger_export(filter, format).await).await {
         Ok(pieces) => HttpResponse::Ok().content_type(format.media_type()).body(pieces),
         Err(reason) => error(StatusCode::CONFLICT, &reason),
+    }
+}
+
+/// `POST /api/v1/ledger/reprice`.
+pub(crate) async fn reprice<C: Console + 'static>(
+    console: web::Data<C>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let asked = read::<RepriceWish>(&request, payload).await.and_then(|wish| {
+        let RepriceWish { tenant, model, upstream, from, to } = wish;
+        let (from_ms, to_ms) = (from.map(moment).transpose()?, to.map(moment).transpose()?);
+        Ok(Filter { tenant, model, upstream, outcome: None, from_ms, to_ms })
+    });
+    match asked {
+        Ok(filter) => done(console.reprice(filter).await),
+        Err(trouble) => trouble.answer(),
     }
 }
 

@@ -38,8 +38,8 @@ use domain::tenant::Tenant;
 pub use facts::{
     Asker, CacheEntries, Candidate, Chosen, DecidedBy, Decision, DroppedRow, FoundNodes, FoundRow, HealthRow, KeyName,
     KeyWish, Keys, LedgerLine, LedgerPage, LedgerSummary, LedgerSums, ModelRow, NewKey, NodeName, NodeRow, Nodes,
-    Overview, PairWish, PairingCode, Parts, PlaceRow, Places, PolicyRow, Question, RefusalRow, Rotation, RouterRow,
-    SiteRow, TenantName, Tenants, UpstreamRow, UpstreamState, WrongAnswer,
+    Overview, PairWish, PairingCode, Parts, PlaceRow, Places, PolicyRow, Question, RefusalRow, RepriceWish, Repriced,
+    Rotation, RouterRow, SiteRow, TenantName, Tenants, UpstreamRow, UpstreamState, WrongAnswer,
 };
 
 /// What runs and what needs the owner.
@@ -76,6 +76,8 @@ const LEDGER_ENTRIES: &str = "/api/v1/ledger/entries";
 const LEDGER_SUMMARY: &str = "/api/v1/ledger/summary";
 /// All of it, for programs of others.
 const LEDGER_EXPORT: &str = "/api/v1/ledger/export";
+/// Reckons anew what requests cost.
+const LEDGER_REPRICE: &str = "/api/v1/ledger/reprice";
 /// Who pays.
 const TENANTS: &str = "/api/v1/tenants";
 /// Puts a tenant in.
@@ -188,6 +190,12 @@ pub trait Console {
     /// All entries that `filter` names, the newest first.
     fn ledger_export(&self, filter: Filter, format: Format) -> impl Future<Output = LedgerPieces>;
 
+    /// Reckons anew what the entries that `filter` names cost, by the prices that hold now; takes a minute for each million.
+    ///
+    /// # Errors
+    /// A sentence says why it stopped; what was done until then stays done.
+    fn reprice(&self, filter: Filter) -> impl Future<Output = Result<Repriced, String>>;
+
     /// All tenants, by name.
     fn tenants(&self) -> Vec<Tenant>;
 
@@ -264,6 +272,7 @@ pub fn pages<C: Console + 'static>(config: &mut web::ServiceConfig) {
         .service(readable(LEDGER_ENTRIES, ledger::entries::<C>))
         .service(readable(LEDGER_SUMMARY, ledger::summary::<C>))
         .service(readable(LEDGER_EXPORT, ledger::export::<C>))
+        .service(posted(LEDGER_REPRICE).route(web::post().to(ledger::reprice::<C>)))
         .service(readable(TENANTS, |console: web::Data<C>| ready(tenants::json(console.tenants()))))
         .service(posted(TENANTS_SET).route(web::post().to(tenants::set::<C>)))
         .service(posted(TENANTS_REMOVE).route(web::post().to(tenants::remove::<C>)))

@@ -21,7 +21,7 @@ use domain::tenant::Tenant;
 
 use crate::{
     CacheEntries, Console, Decision, FoundNodes, KeyWish, LedgerPage, LedgerPieces, NewKey, Nodes, Overview, PairWish,
-    Places, Question, Rotation, assets, pages,
+    Places, Question, Repriced, Rotation, assets, pages,
 };
 
 struct Fake(Overview, Arc<Telemetry>);
@@ -100,6 +100,14 @@ impl Console for Fake {
 
     async fn ledger_export(&self, filter: Filter, format: Format) -> LedgerPieces {
         std::future::ready(ledger::pieces(&filter, format)).await
+    }
+
+    async fn reprice(&self, filter: Filter) -> Result<Repriced, String> {
+        let ill = || "the ledger cannot be read".to_owned();
+        std::future::ready(
+            (filter.tenant.as_deref() != Some("ill")).then_some(Repriced { looked: 2, changed: 1 }).ok_or_else(ill),
+        )
+        .await
     }
 
     fn tenants(&self) -> Vec<Tenant> {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use domain::ledger::Page;
+use domain::catalogue::Target;
+use domain::ledger::{Entry, Page};
+use domain::price::Prices;
 use webui::LedgerPage;
 
 use super::FLUSH_MAX;
 use crate::ledger::{Ledger, object};
+use crate::live::Snapshot;
 
 /// Reads, with what was asked a moment ago.
 pub(super) async fn read<T: Send + 'static>(
@@ -22,6 +25,11 @@ pub(super) async fn read<T: Send + 'static>(
 /// Has what waits in memory written; a disk that is very slow is not waited for.
 pub(super) async fn bring_up_to_date(ledger: &Ledger) {
     let _ = tokio::time::timeout(FLUSH_MAX, ledger.flush()).await;
+}
+
+/// What an entry's model costs there now.
+pub(super) fn prices(snapshot: &Snapshot, entry: &Entry) -> Option<Arc<Prices>> {
+    snapshot.prices(&Target::new(&entry.upstream, &entry.answered))
 }
 
 /// A page as the console tells it.

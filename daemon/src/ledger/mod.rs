@@ -7,7 +7,6 @@ mod batch;
 mod export;
 mod house;
 mod page;
-#[cfg_attr(not(test), expect(dead_code, reason = "the command that reckons anew is not there yet"))]
 mod reprice;
 mod row;
 mod schema;

@@ -13,7 +13,7 @@ use super::connection::DrivenBody;
 
 /// No connection.
 #[derive(Default)]
-pub(super) struct Shared;
+pub(super) struct Shared(());
 
 /// What cannot be.
 pub(super) struct Sender(Infallible);
@@ -32,7 +32,7 @@ pub(super) fn versions(builder: HttpsConnectorBuilder<WantsProtocols1>) -> Https
     builder.enable_http1()
 }
 
-#[expect(clippy::unused_self, clippy::unused_async, reason = "as where there is HTTP/2")]
+#[expect(clippy::unused_self, reason = "as where there is HTTP/2")]
 impl Shared {
     /// There is none.
     pub(super) const fn get(&self) -> Option<Sender> {
@@ -40,6 +40,7 @@ impl Shared {
     }
 
     /// It stays as it is.
+    #[expect(clippy::unused_async, reason = "as where there is HTTP/2")]
     pub(super) async fn begin(&self, stream: Stream, _: &str) -> Result<Begun, hyper::Error> {
         Ok(Begun::Alone(Box::new(stream)))
     }

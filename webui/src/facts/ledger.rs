@@ -13,6 +13,36 @@ pub struct LedgerPage {
     pub next: Option<String>,
 }
 
+/// Which entries are reckoned anew, by the prices that hold now; what is not given names all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RepriceWish {
+    /// Who paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The model, as it was asked for or as it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Where it went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// From this moment on: a day in UTC, a time (RFC 3339), or Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Before this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repriced {
+    /// Entries that were looked at.
+    pub looked: u64,
+    /// Entries that cost something else now; what they cost before stays beside it.
+    pub changed: u64,
+}
+
 /// What days add up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerSummary {

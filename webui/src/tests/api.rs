@@ -58,6 +58,7 @@ fn pages_of_others_may_not_change_anything() {
         crate::KEYS_CREATE,
         crate::KEYS_ROTATE,
         crate::KEYS_REVOKE,
+        crate::LEDGER_REPRICE,
     ];
     for path in changing {
         let got = explain(path, wish, &[("Origin", "http://evil.example")]);
@@ -80,6 +81,8 @@ fn wrong_wishes_are_told_what_is_wrong() {
         (crate::KEYS_CREATE, "{}", StatusCode::BAD_REQUEST, "tenant"),
         (crate::KEYS_ROTATE, r#"{"id":"x"}"#, StatusCode::CONFLICT, "no such"),
         (crate::KEYS_REVOKE, r#"{"id":"x"}"#, StatusCode::CONFLICT, "no such"),
+        (crate::LEDGER_REPRICE, r#"{"from":"soon"}"#, StatusCode::BAD_REQUEST, "soon"),
+        (crate::LEDGER_REPRICE, r#"{"tenant":"ill"}"#, StatusCode::CONFLICT, "cannot be read"),
         (crate::CACHE_PURGE, "{}", StatusCode::BAD_REQUEST, "name what shall go"),
         (crate::CACHE_PURGE, r#"{"tenants":"a"}"#, StatusCode::BAD_REQUEST, "tenants"),
         (crate::CACHE_PURGE, r#"{"tenant":"a"}"#, StatusCode::CONFLICT, "full"),
@@ -161,6 +164,7 @@ fn the_document_names_all_paths_and_no_others() {
         crate::LEDGER_ENTRIES,
         crate::LEDGER_SUMMARY,
         crate::LEDGER_EXPORT,
+        crate::LEDGER_REPRICE,
         crate::TENANTS,
         crate::TENANTS_SET,
         crate::TENANTS_REMOVE,
@@ -216,6 +220,7 @@ fn every_answer_is_as_the_document_says() {
         (crate::KEYS_CREATE, r#"{"tenant":"anna","lifetime_s":60}"#),
         (crate::KEYS_ROTATE, r#"{"id":"abcdefgh"}"#),
         (crate::KEYS_REVOKE, r#"{"id":"abcdefgh"}"#),
+        (crate::LEDGER_REPRICE, r#"{"from":"2026-11-01","model":"gpt"}"#),
     ] {
         check(path, "post", &explain(path, body, &[]));
     }

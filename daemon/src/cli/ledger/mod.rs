@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use domain::date::Day;
 use domain::ledger::{Format, Stats};
 use serde::Serialize;
-use webui::{LedgerPage, LedgerSummary};
+use webui::{LedgerPage, LedgerSummary, RepriceWish, Repriced};
 
 use super::daemon::Daemon;
 use super::plain::plain;
@@ -60,6 +60,24 @@ enum Action {
         /// A month, like 2026-11
         #[arg(long)]
         month: Option<String>,
+    },
+    /// Reckon anew what requests cost, by the prices that hold now; what they cost before stays beside it
+    Reprice {
+        /// Of this tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Asked for under this name, or answered by this model
+        #[arg(short, long)]
+        model: Option<String>,
+        /// That went to this upstream
+        #[arg(long)]
+        upstream: Option<String>,
+        /// From this moment on: a day in UTC like 2026-11-28, or a time like 2026-11-28T07:00:00Z
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Before this moment, in the same forms
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
     },
     /// Write requests for other programs, the newest first: all, or those for which every condition holds
     Export {
@@ -135,6 +153,12 @@ pub(super) async fn run(args: &DaemonArgs, ledger: LedgerArgs) -> anyhow::Result
         Action::Stats => {
             let stats: Stats = daemon.read("/api/v1/ledger", ELSEWHERE).await?;
             print!("{}", plain(&text::stats(&stats)));
+            Ok(Done::Yes)
+        }
+        Action::Reprice { tenant, model, upstream, from, to } => {
+            let wish = RepriceWish { tenant, model, upstream, from, to };
+            let done: Repriced = daemon.wish("/api/v1/ledger/reprice", &wish, ELSEWHERE).await?;
+            println!("{} of {} requests cost something else now", done.changed, done.looked);
             Ok(Done::Yes)
         }
         Action::List { which, limit, after } => list(&daemon, Query { after, ..Query::of(which) }, limit).await,
