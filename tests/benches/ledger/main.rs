@@ -21,13 +21,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::date::Day;
-use domain::ledger::{Entry, EntryId, Filter, Settings};
+use domain::ledger::{Entry, EntryId, Filter, Format, Settings};
 use domain::price::{Prices, Table};
 use domain::usage::Usage;
 use serde_json::{Map, Value, json};
 
 use edges::Clock;
-use ledger::{Export, Format, Ledger};
+use ledger::{Export, Ledger};
 
 const USAGE: &str = "cargo bench -p airlane-tests --bench ledger -- [--quick] [--entries N] [--tenants N] [--dir DIR]
 
