@@ -26,6 +26,7 @@ use domain::price::{Prices, Table};
 use domain::usage::Usage;
 use serde_json::{Map, Value, json};
 
+use domain::ledger::Format;
 use edges::Clock;
 use ledger::{Export, Ledger};
 
