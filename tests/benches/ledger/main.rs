@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::date::Day;
-use domain::ledger::{Entry, EntryId, Filter, Format, Settings};
+use domain::ledger::{Entry, EntryId, Filter, Settings};
 use domain::price::{Prices, Table};
 use domain::usage::Usage;
 use serde_json::{Map, Value, json};
