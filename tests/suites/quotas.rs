@@ -1,5 +1,6 @@
 //! Limits and budgets of policies, with the real daemon: nobody gets more than he may, and everybody is told how it stands.
 
+use std::fs;
 use std::thread;
 
 use airlane_tests::client::{Request, Response};
@@ -20,7 +21,7 @@ fn short(model: &str) -> Value {
 /// What one answer of the cloud costs: 11 tokens in and 5 out.
 const ANSWER_MICRO_USD: usize = 11 * 1_000 + 5 * 10_000;
 
-/// A box of the house with `small` and `big`, and a cloud with `small` and `wide`, which tells its prices.
+/// A box of the house with `small` and `big`, and a cloud with `small`, `wide` and `bare`, which tells no price of the last.
 struct House {
     gpu: Fake,
     cloud: Fake,
@@ -29,9 +30,10 @@ struct House {
 
 impl House {
     fn with(policies: &str) -> Self {
-        let (gpu, cloud) = (Fake::with_models(&["small", "big"]), Fake::with_models(&["small", "wide"]));
+        let (gpu, cloud) = (Fake::with_models(&["small", "big"]), Fake::with_models(&["small", "wide", "bare"]));
         let pricing = json!({"prompt": "0.001", "completion": "0.01"});
-        let models = ["small", "wide"].map(|id| json!({"id": id, "object": "model", "pricing": pricing}));
+        let models = [("small", &pricing), ("wide", &pricing), ("bare", &Value::Null)];
+        let models = models.map(|(id, pricing)| json!({"id": id, "object": "model", "pricing": pricing}));
         cloud.tell("/v1/models", &json!({"object": "list", "data": models}).to_string());
         let daemon = Setup::new()
             .table(policies)
@@ -252,4 +254,28 @@ fn a_budget_stops_and_stays_used_up_over_a_crash() {
     let before = cloud.requests().len();
     told(&daemon.send(&Request::post("/v1/chat/completions", &short("wide"))));
     assert_eq!(cloud.requests().len(), before);
+}
+
+/// 11 tokens at $10 and 5 at $30 for a million come to $0.00026.
+#[test]
+fn a_price_that_nobody_knows_is_taken_for_a_high_one() {
+    let budget = "[[policy.budget]]\nper = \"device\"\nusd = 0.001\nperiod = \"day\"\n";
+    let house = House::with(&policy("house", budget));
+    let statuses: Vec<u16> = (0..8).map(|_| house.upstream("bare").0).collect();
+    let answered = statuses.iter().filter(|status| **status == 200).count();
+    assert!((3..=4).contains(&answered), "{statuses:?}");
+    assert_eq!(statuses[4..], [402; 4]);
+}
+
+#[test]
+fn counts_outlive_a_change_of_the_config() {
+    let limit = "[[policy.limit]]\nper = \"tenant\"\nwindow = \"day\"\nrequests = 3\n";
+    let (fake, daemon) = pair_with("openai", Setup::new().table(&policy("house", limit)));
+    let ask = || daemon.send(&chat("fake-1", false)).status();
+    assert_eq!([ask(), ask(), ask(), ask()], [200, 200, 200, 429]);
+    let text = fs::read_to_string(daemon.folder().join("airlane.toml")).unwrap();
+    daemon.write_config(&text.replace("requests = 3", "requests = 5"));
+    eventually("the new limit holds", || ask() == 200);
+    assert_eq!([ask(), ask()], [200, 429]);
+    assert_eq!(fake.requests().len(), 5);
 }

@@ -7,14 +7,14 @@ use domain::allowance::{Charge, Kind, Now};
 use domain::budget::Budget;
 use domain::calendar::Period;
 use domain::config::Config;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::Parts;
 
-/// Devices and models of which each has a count of its own under each policy: far more than a house has, and about 40 MB
-/// if somebody makes them up.
-pub(super) const STRANGERS_MAX: usize = 65_536;
+/// How many devices, and how many models, have counts of their own: more than a house has, and about 5 MB each if somebody
+/// makes them up.
+pub(super) const STRANGERS_MAX: usize = 8_192;
 
 /// Longest wait at start for the ledger, before clients are served all the same.
 const LEDGER_OPEN_MAX: Duration = Duration::from_secs(10);
@@ -35,14 +35,11 @@ pub(super) async fn sweep(parts: Arc<Parts>) {
 /// Tells the meter what tenants have spent in the periods that go on. The ledger has no sums by policy: all that a tenant
 /// has spent counts, which may be too much under a policy that holds for some of its requests only.
 pub(super) async fn restore(parts: &Arc<Parts>, config: &Config) {
-    let has_budget =
-        |quota: &domain::allowance::Quota| quota.kind == Kind::Tenant && !quota.allowance.budgets.is_empty();
-    if !config.policies.iter().flat_map(|policy| &policy.rules.quotas).any(has_budget) {
-        return;
-    }
-    for quota in config.policies.iter().flat_map(|policy| &policy.rules.quotas).filter(|quota| has_budget(quota)) {
+    let until = Instant::now() + LEDGER_OPEN_MAX;
+    let quotas = config.policies.iter().flat_map(|policy| &policy.rules.quotas);
+    for quota in quotas.filter(|quota| quota.kind == Kind::Tenant) {
         for budget in &quota.allowance.budgets {
-            match spent(parts, budget).await {
+            match spent(parts, budget, until).await {
                 Ok((period, spent)) => {
                     for (tenant, micro_usd) in &spent {
                         let charge = Charge { quota, name: tenant };
@@ -50,7 +47,7 @@ pub(super) async fn restore(parts: &Arc<Parts>, config: &Config) {
                     }
                 }
                 Err(why) => {
-                    warn!(policy = %quota.policy, why, "a budget begins anew, since nobody knows what was spent of it")
+                    warn!(policy = %quota.policy, why, "a budget begins anew, since nobody knows what was spent of it");
                 }
             }
         }
@@ -61,7 +58,7 @@ pub(super) async fn restore(parts: &Arc<Parts>, config: &Config) {
 ///
 /// # Errors
 /// Why the ledger cannot tell it.
-async fn spent(parts: &Arc<Parts>, budget: &Budget) -> Result<(Period, Vec<(String, u64)>), String> {
+async fn spent(parts: &Arc<Parts>, budget: &Budget, until: Instant) -> Result<(Period, Vec<(String, u64)>), String> {
     let period = Period::at(now(parts).unix_s, budget.cycle, &budget.zone);
     let since_ms = u64::try_from(period.start_unix_s).unwrap_or(0).saturating_mul(1_000);
     let mut why = "the ledger does not open".to_owned();
@@ -76,7 +73,7 @@ async fn spent(parts: &Arc<Parts>, budget: &Budget) -> Result<(Period, Vec<(Stri
             sleep(ASK_EVERY).await;
         }
     };
-    let asked = timeout(LEDGER_OPEN_MAX, asking).await;
+    let asked = timeout_at(until, asking).await;
     let spent = asked.map_err(|_| why)?;
     Ok((period, spent.into_iter().map(|(tenant, amount)| (tenant, u64::try_from(amount.0).unwrap_or(0))).collect()))
 }

@@ -87,7 +87,7 @@ impl ServeError {
 
     /// Whether the same request may fare better another time.
     pub(super) fn may_pass(&self) -> bool {
-        let Self::Call { error, .. } = self else { return matches!(self, Self::Refused(_)) };
+        let Self::Call { error, .. } = self else { return matches!(self, Self::Refused(_) | Self::Exceeded { .. }) };
         error.may_retry()
     }
 

@@ -73,7 +73,8 @@ impl Errand {
         let wish = Arc::make_mut(&mut ask.wish);
         wish.provider = self.provider.clone();
         self.policy.bind(wish);
-        if self.stays_in_house {
+        // It is counted under no budget, so under one it costs nothing.
+        if self.stays_in_house || self.policy.budgets().next().is_some() {
             let away = snapshot.config.upstreams.iter().filter(|upstream| !upstream.local);
             wish.provider.ignore.extend(away.map(|upstream| upstream.name.clone()));
         }
