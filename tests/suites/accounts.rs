@@ -73,8 +73,8 @@ fn each_request_tells_what_became_of_it() {
     house.cloud.answer_next(Script { usage: false, ..Script::gated() });
     let mut leaves = house.daemon.open(&chat("cloud-1", true));
     house.cloud.release(2);
-    leaves.until("w\u{f6}rld");
-    leaves.leave();
+    let _ = leaves.until("w\u{f6}rld");
+    let _ = leaves.leave();
     let entries = house.entries(8);
     let row = |entry: &Value| {
         let names = ["model", "upstream", "outcome", "cache", "input_tokens", "output_tokens", "cost_micro_usd"];

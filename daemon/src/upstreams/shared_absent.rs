@@ -48,6 +48,7 @@ impl Shared {
 
 impl Sender {
     /// Nobody can call it.
+    #[expect(clippy::unused_async, reason = "as where there is HTTP/2")]
     pub(super) async fn send(self, _: &Uri, _: Request<Full<Bytes>>) -> Result<Response<DrivenBody>, Unanswered> {
         match self.0 {}
     }
