@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// Largest stripped router binary, in bytes.
-const ROUTER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Largest stripped router binary, in bytes: half a MiB more than the 8 MiB that are planned, until what ADR 0005 names is done.
+const ROUTER_BYTES_MAX: u64 = 17 * 512 * 1024;
 
 /// The build for routers: they have no NVIDIA card, and clients on a LAN do not need HTTP/2 (ADR 0005).
 const ROUTER_BUILD: &[&str] = &[
@@ -199,7 +199,7 @@ fn router_size(root: &Path) -> Result<String, String> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let path = target.join("router/airlane");
     let size = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.len();
-    let text = format!("{} of {} MiB", tenths_of_mib(size), ROUTER_BYTES_MAX >> 20);
+    let text = format!("{} of {} MiB", tenths_of_mib(size), tenths_of_mib(ROUTER_BYTES_MAX));
     if size > ROUTER_BYTES_MAX { Err(format!("the binary takes {text}")) } else { Ok(text) }
 }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn sizes_round_up() {
-        for (bytes, text) in [(0, "0.0"), (1, "0.1"), (1 << 20, "1.0"), (ROUTER_BYTES_MAX + 1, "8.1")] {
+        for (bytes, text) in [(0, "0.0"), (1, "0.1"), (1 << 20, "1.0"), (ROUTER_BYTES_MAX + 1, "8.6")] {
             assert_eq!(tenths_of_mib(bytes), text);
         }
     }
