@@ -15,7 +15,7 @@ pub struct Limits {
     pub input_bytes: Option<u64>,
 }
 
-/// Limits of requests and tokens, by [`slot`].
+/// Limits of requests and tokens, by `slot`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rates([Option<u64>; SLOTS]);
 
